@@ -54,7 +54,7 @@ def build_first_events() -> list[FirstEvent]:
 
 
 def _build_requests(hospital: Hospital) -> dict[str, Event]:
-    """Build a request for each endpoint group. Those of staff and payment decrypt, and so import cryptography."""
+    """Build a request for each group. Those of accounts, staff and payment decrypt, and so import cryptography."""
     get, post = partial(build_get, token=hospital.lin.token), partial(build_post, token=hospital.lin.token, key="")
     with wechat_pay.replace_real_server() as fake:
         checkout = payment_client.create_checkout(hospital, fake)

@@ -17,6 +17,7 @@ from chalicelib.helpdesk.message_content import hash_texts
 from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import ConversationKind
+from chalicelib.people import account_phones, phones
 from chalicelib.people.roles import PersonKind, Role
 from tests.support import factories
 from tests.support.factories import Hospital, Person
@@ -137,7 +138,7 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
         tag, tick, is_open = ids.compute_tag(public_id, 0), ids.compute_first_tick(created_at), number < OPEN_CHATS
         patient, agent = f"user:{user_id}".encode(), desk.principal.encode()
         rows["people"].append((user_id, tenant_id, PersonKind.PATIENT, now))
-        rows["accounts"].append((user_id, tenant_id, f"139{number:08}", b"", now))
+        rows["accounts"].append((user_id, tenant_id, *_seal_phone(tenant_id, user_id, f"139{number:08}"), b"", now))
         rows["members"].append((tenant_id, user_id, "".join(random.choices(COMMON_CHARACTERS, k=3)), 1, 1, now))
         rows["conversations"].append(
             (
@@ -167,6 +168,11 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
         insert_rows(f"{table} ({COLUMNS_BY_TABLE[table]})", its_rows)
 
 
+def _seal_phone(tenant_id: int, user_id: int, phone: str) -> tuple[bytes | None, bytes]:
+    sealed = phones.seal(tenant_id, account_phones.TABLE_NAME, user_id, phone)
+    return sealed, phones.compute_blind_index(tenant_id, phone)
+
+
 def _get_unused_id(table: str, column: str) -> int:
     """Return an id that no row will have been given until these rows are inserted."""
     return int(mysql.autocommit.fetch_value(f"SELECT COALESCE(MAX({column}), 0) + 10000 FROM {table}"))
@@ -174,7 +180,7 @@ def _get_unused_id(table: str, column: str) -> int:
 
 COLUMNS_BY_TABLE = {
     "people": "user_id, tenant_id, kind, created_at",
-    "accounts": "user_id, tenant_id, phone, password_hash, created_at",
+    "accounts": "user_id, tenant_id, phone_sealed, phone_blind, password_hash, created_at",
     "members": "tenant_id, user_id, name, cont_relation, is_default, created_at",
     "conversations": "conversation_id, tenant_id, public_id, kind, last_seq, last_tick, prev_tick, tag, created_at, "
     "archived_at",

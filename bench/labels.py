@@ -117,16 +117,23 @@ def _create_hospital(patients: int, doctors: int) -> Person:
     )
     count = "(SELECT COUNT(*) FROM adm_pati_label_rela r WHERE r.label_id = adm_group_label.label_id)"
     mysql.autocommit.execute(f"UPDATE adm_group_label SET person_number = {count}")
-    base = 10_000_000
+    _insert_doctors(tenant_id, doctors)
+    return admin
+
+
+def _insert_doctors(tenant_id: int, doctors: int) -> None:
+    base, now = 10_000_000, clock.now()
     insert_rows(
-        "staff (user_id, tenant_id, role, phone, password_hash, name, created_at)",
-        [(base + n, tenant_id, Role.DOCTOR, f"137{n:08}", b"", _build_name(), now) for n in range(doctors)],
+        "staff (user_id, tenant_id, role, phone_sealed, phone_blind, password_hash, name, created_at)",
+        [
+            (base + n, tenant_id, Role.DOCTOR, b"", n.to_bytes(32, "big"), b"", _build_name(), now)
+            for n in range(doctors)
+        ],
     )
     insert_rows(
         "doctors (user_id, tenant_id, duty_code, introduction, sort)",
         [(base + n, tenant_id, "2", "从医二十年。" * 20, random.randrange(100)) for n in range(doctors)],
     )
-    return admin
 
 
 def _create_label(tx: mysql.Tx, admin: Person, label_type: int, number: int) -> int:

@@ -17,7 +17,7 @@ from chalicelib.adapters import mysql
 from chalicelib.identity import passwords
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
-from chalicelib.people import accounts, tenants
+from chalicelib.people import account_phones, tenants
 
 PATIENT_SERVICE_PATH = "/pati_service/patient_service"
 RESET_CODE_PATH = f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code"
@@ -55,8 +55,9 @@ def _create_accounts(tenant_id: int, number: int) -> None:
     """Create accounts for every other phone. Each phone is used once, because attempts are limited."""
     password_hash = passwords.hash_password("Demo-12345")
     for n in range(0, 2 * number, 2):
+        phone = _format_phone(n)
         mysql.run_transaction(
-            partial(accounts.create, tenant_id=tenant_id, phone=_format_phone(n), password_hash=password_hash)
+            partial(account_phones.create_account, tenant_id=tenant_id, phone=phone, password_hash=password_hash)
         )
 
 

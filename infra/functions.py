@@ -62,8 +62,9 @@ def build_job_function(job: str, pattern: Json) -> Json:
 
 
 def build_migrate_function() -> Json:
-    """Build the overlay of the function that migrates, which uses neither cache nor bucket."""
-    return {"Properties": _build_network_properties({"GROUP": "migrate", "DATABASE_URL": _build_database_url()})}
+    """Build the overlay of the function that migrates and creates hospitals. It uses neither cache nor bucket."""
+    variables = {"GROUP": "migrate", "DATABASE_URL": _build_database_url(), "DATA_KEYS": _build_data_keys()}
+    return {"Properties": _build_network_properties(variables)}
 
 
 def build_invoke_permission(name: str) -> Json:

@@ -16,7 +16,7 @@ from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.messaging import reading_store
 from chalicelib.messaging.models import Message
 from chalicelib.messaging.reading_store import RangeBounds
-from chalicelib.people import accounts, documents, members, tenants
+from chalicelib.people import account_phones, accounts, documents, members, tenants
 
 Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ def _build_profile(tenant_id: int, user_id: int) -> Json:
     account = accounts.get(mysql.autocommit, tenant_id, user_id)
     return {
         "user_id": user_id,
-        "phone": account.phone,
+        "phone": account_phones.unseal(tenant_id, user_id, account.phone_sealed),
         "name": account.name,
         "gender": account.gender,
         "birthday": account.birthday.isoformat() if account.birthday else "",

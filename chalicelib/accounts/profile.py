@@ -8,7 +8,7 @@ from chalicelib.files import confirmation, file_types, links, store, upload_form
 from chalicelib.files.file_types import Purpose
 from chalicelib.http.file_fields import FORM_USAGE
 from chalicelib.identity.callers import Caller
-from chalicelib.people import accounts, bar_code, formatting, members
+from chalicelib.people import account_phones, accounts, bar_code, formatting, members
 from chalicelib.people.accounts import AVATAR
 
 
@@ -24,7 +24,7 @@ def get_own(caller: Caller) -> MyInfo:
     person = account if account.name or first is None else first
     birthday, pati_id = person.birthday, str((first and first.pati_id) or "")
     return MyInfo(
-        phone=account.phone,
+        phone=account_phones.unseal(caller.tenant_id, caller.user_id, account.phone_sealed),
         avatar=links.sign(account.photo_key) if account.photo_key else "",
         name=person.name,
         gender=person.gender,

@@ -11,11 +11,12 @@ from chalicelib.accounts.models import (
 )
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
-from chalicelib.people import accounts, double_submission, phones
+from chalicelib.people import account_phones, accounts, double_submission, phones
 from chalicelib.people.roles import PersonKind
 
 
@@ -40,10 +41,11 @@ def _create_account(caller: Caller, request: SignUpRequest) -> SignInResponse:
     phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
     code_hash = sms_codes.verify(caller.tenant_id, phone_blind, CodePurpose.SIGN_UP, request.verCode)
     password_hash = passwords.hash_password(request.password)
+    field_encryption.preload_keys()
 
     def create(tx: Tx) -> int:
         sms_codes.consume(tx, caller.tenant_id, phone_blind, CodePurpose.SIGN_UP, code_hash)
-        return accounts.create(tx, caller.tenant_id, request.phone, password_hash)
+        return account_phones.create_account(tx, caller.tenant_id, request.phone, password_hash)
 
     try:
         user_id = mysql.run_transaction(create)
@@ -58,12 +60,11 @@ def _find_double_submission(caller: Caller, request: SignUpRequest) -> int | Non
     The code and the password together prove at least as much as signing in does. Guesses are limited by the lifetime
     of the window, and only the password of an account that was created in it is compared.
     """
-    tenant_id, phone = caller.tenant_id, request.phone
-    since = clock.now() - double_submission.WINDOW
-    phone_blind = phones.compute_blind_index(tenant_id, phone)
+    tenant_id, since = caller.tenant_id, clock.now() - double_submission.WINDOW
+    phone_blind = phones.compute_blind_index(tenant_id, request.phone)
     if not sms_codes.was_used(tenant_id, phone_blind, CodePurpose.SIGN_UP, request.verCode):
         return None
-    account = accounts.find_created_since(mysql.autocommit, tenant_id, phone, since)
+    account = accounts.find_created_since(mysql.autocommit, tenant_id, phone_blind, since)
     return account.user_id if account and passwords.matches(request.password, account.password_hash) else None
 
 
@@ -88,7 +89,7 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
     phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
     subject = (caller.tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
     attempts.consume_password_try(*subject)
-    credentials = accounts.find_credentials(mysql.autocommit, caller.tenant_id, request.phone)
+    credentials = accounts.find_credentials(mysql.autocommit, caller.tenant_id, phone_blind)
     matches = passwords.matches(request.password, credentials.password_hash if credentials else None)
     if credentials is None or not matches:
         raise ApiError(errors.BAD_CREDENTIALS)
@@ -132,8 +133,9 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
 
     def reset(tx: Tx) -> str:
         sms_codes.consume(tx, tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, code_hash)
-        user_id = accounts.find_by_phone(tx, tenant_id, request.phone)
-        assert user_id is not None, "codes for a reset are sent only to phones of accounts"
+        user_id = accounts.find_by_phone(tx, tenant_id, phone_blind)
+        if user_id is None:  # the account has lost the phone since the code was sent
+            raise ApiError(errors.BAD_PARAMETER, sms_codes.WRONG_CODE_TEXT)
         accounts.set_password(tx, tenant_id, user_id, password_hash)
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
         return f"user:{user_id}"
@@ -150,7 +152,8 @@ def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
             wrong ones.
     """
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
-    phone_blind = phones.compute_blind_index(caller.tenant_id, account.phone)
+    # An account that has lost its phone is counted by itself.
+    phone_blind = account.phone_blind or phones.compute_blind_index(caller.tenant_id, caller.principal)
     subject = (caller.tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
     attempts.consume_password_try(*subject)
     if not passwords.matches(request.oldPassword, account.password_hash):

@@ -1,4 +1,4 @@
-"""Encrypt single fields (ID numbers, a hospital's secrets) with AES-256-GCM, and compute blind indexes of them.
+"""Encrypt single fields (ID numbers, phones, a hospital's secrets) with AES-256-GCM, and compute blind indexes of them.
 
 An encrypted value consists of key id, colon, 12 random bytes and ciphertext. Tenant, table and row are authenticated as
 associated data, so a value that is copied to another row cannot be decrypted. To rotate keys, append a new pair to

@@ -27,7 +27,7 @@ class ListFilters:
 
     since: int  # last active at this instant or later, microseconds
     until: int  # last active before this instant
-    phone: str  # the peer's
+    phone_blind: bytes  # blind index of the peer's phone
     name: str  # a part of the peer's
     excluded_id: str  # user id or public id that is left out
     query_type: QueryType
@@ -49,7 +49,7 @@ class ListedConversation:
     peer_id: int | None  # user id
     peer_kind: PersonKind | None
     name: str
-    phone: str
+    phone_sealed: bytes | None  # of a patient's account
     photo_key: str  # S3 key, "" for none
     message_id: str  # of the newest message, "" if there is none
     message_type: int
@@ -77,7 +77,7 @@ CANDIDATES_SQL = f"""
     WHERE p.tenant_id = %(tenant_id)s AND p.principal = %(principal)s AND p.left_at IS NULL
       AND (p.hidden_seq = 0 OR c.last_seq > p.hidden_seq)
       AND COALESCE(m.sent_at, c.created_at) >= %(since)s AND COALESCE(m.sent_at, c.created_at) < %(until)s
-      AND (%(phone)s = '' OR a.phone = %(phone)s)
+      AND (%(phone_blind)s = '' OR a.phone_blind = %(phone_blind)s)
       AND (%(name)s = '' OR LOCATE(%(name)s, {DISPLAY_NAME_SQL}) > 0)
       AND (%(excluded_id)s = ''
            OR (c.public_id <> %(excluded_id)s AND COALESCE(q.principal, '') <> CONCAT('user:', %(excluded_id)s)))
@@ -114,7 +114,7 @@ def list_page(
     rows = tx.fetch_all(
         f"""
         SELECT found.active, found.unread, found.total, c.conversation_id, c.public_id, c.kind, c.archived_at, t.state,
-               x.user_id AS peer, x.kind AS peer_kind, {DISPLAY_NAME_SQL} AS name, COALESCE(a.phone, '') AS phone,
+               x.user_id AS peer, x.kind AS peer_kind, {DISPLAY_NAME_SQL} AS name, a.phone_sealed,
                COALESCE(a.photo_key, d.photo_key, '') AS photo_key,
                m.tick, m.tag, m.type, m.withdrawn_at, m.object_key, m.content, m.extra
         FROM (
@@ -145,7 +145,7 @@ def _build_params(tenant_id: int, principal: str, filters: ListFilters) -> dict[
         "principal": principal.encode(),
         "since": filters.since,
         "until": filters.until,
-        "phone": filters.phone,
+        "phone_blind": filters.phone_blind,
         "name": filters.name,
         "excluded_id": filters.excluded_id,
         "query_type": filters.query_type,
@@ -171,7 +171,7 @@ def _build_listed(row: Row) -> ListedConversation:
         peer_id=row["peer"],
         peer_kind=PersonKind(row["peer_kind"]) if row["peer_kind"] else None,
         name=row["name"] or "",
-        phone=row["phone"],
+        phone_sealed=row["phone_sealed"],
         photo_key=row["photo_key"].decode() if row["photo_key"] else "",
         message_id=ids.encode(row["tick"], row["tag"]) if row["tick"] else "",
         message_type=row["type"] or 0,

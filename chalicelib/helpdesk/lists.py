@@ -12,7 +12,7 @@ from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging.models import ConversationKind, MessageType
-from chalicelib.people import formatting
+from chalicelib.people import account_phones, formatting, phones
 from chalicelib.people.roles import PersonKind
 
 MSG_TYPE_BY_KIND = {
@@ -43,7 +43,7 @@ def _list_page(caller: Caller, request: ListRequest, key: ListKey) -> CountedRes
     filters = ListFilters(
         since=request.since,
         until=request.until,
-        phone=request.phone,
+        phone_blind=phones.compute_blind_index(caller.tenant_id, request.phone) if request.phone else b"",
         name=request.nameSearch,
         excluded_id=request.filtrationId,
         query_type=request.queryType,
@@ -68,7 +68,7 @@ def _build_entry(caller: Caller, listed: ListedConversation) -> ListEntry:
         "userId": str(listed.peer_id or ""),
         "userType": USER_TYPE_BY_KIND[listed.peer_kind] if listed.peer_kind else None,
         "name": listed.name,
-        "phone": formatting.mask_phone(listed.phone) if listed.phone else "",
+        "phone": _mask_phone(caller, listed),
         "photo": links.sign(listed.photo_key) if listed.photo_key else "",
         "unread": listed.unread,
         "lastMessageId": listed.message_id,
@@ -76,6 +76,13 @@ def _build_entry(caller: Caller, listed: ListedConversation) -> ListEntry:
         "lastItemType": MessageType.IMAGE if listed.has_file else listed.message_type,
         "lastTime": clock.format_wire_time(listed.active_at),
     }
+
+
+def _mask_phone(caller: Caller, listed: ListedConversation) -> str:
+    """Return the masked phone of a patient's account, "" for others."""
+    if listed.peer_id is None or listed.phone_sealed is None:
+        return ""
+    return formatting.mask_phone(account_phones.unseal(caller.tenant_id, listed.peer_id, listed.phone_sealed))
 
 
 def _get_conversation_type(caller: Caller, listed: ListedConversation, msg_type: MsgType) -> ConversationType:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.crypto import field_encryption
 from chalicelib.identity import internal_keys, passwords
-from chalicelib.people import staff, tenants
+from chalicelib.people import phones, staff, tenants
 from chalicelib.people.roles import Role
 
 
@@ -47,6 +48,7 @@ def provision_hospital(hospital: HospitalSpec) -> ProvisionedHospital:
     Raises:
         mysql.DuplicateKeyError: key "PRIMARY" if a host belongs to another tenant.
     """
+    field_encryption.preload_keys()
     password = secrets.token_urlsafe(12)
     password_hash = passwords.hash_password(password)
     tenant_id, admin_id, is_new_admin = mysql.run_transaction(
@@ -67,7 +69,7 @@ def _get_or_create_tenant(tx: Tx, hospital: HospitalSpec, password_hash: bytes) 
     tenant_id = tenant_id or tenants.create(tx, hospital.name, hospital.external_id)
     for host in hospital.hosts:
         tenants.add_host(tx, tenant_id, host)
-    admin = staff.find_by_phone(tx, tenant_id, hospital.admin_phone)
+    admin = staff.find_by_phone(tx, tenant_id, phones.compute_blind_index(tenant_id, hospital.admin_phone))
     if admin:
         return tenant_id, admin.user_id, False
     admin_id = staff.create(tx, tenant_id, Role.ADMIN, hospital.admin_phone, hospital.admin_name, password_hash)

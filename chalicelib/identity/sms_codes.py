@@ -189,15 +189,14 @@ def _find_phone(key: CodeKey, recipient: Mapping[str, Any]) -> str:
     """Return the phone to which a code is sent, "" if none may be sent."""
     if key.purpose == CodePurpose.VERIFY_MEMBER:
         return verified_phones.find_for_member(mysql.autocommit, key.tenant_id, recipient["member_id"])
-    sealed = base64.b64decode(recipient["phone_sealed"])
-    phone = phones.unseal(key.tenant_id, _name_recipient(key.subject), 0, sealed)
-    if key.purpose == CodePurpose.RESET_PASSWORD and not _has_account(key.tenant_id, phone):
+    if key.purpose == CodePurpose.RESET_PASSWORD and not _has_account(key):
         return ""
-    return phone
+    sealed = base64.b64decode(recipient["phone_sealed"])
+    return phones.unseal(key.tenant_id, _name_recipient(key.subject), 0, sealed)
 
 
-def _has_account(tenant_id: int, phone: str) -> bool:
-    return accounts.find_by_phone(mysql.autocommit, tenant_id, phone) is not None
+def _has_account(key: CodeKey) -> bool:
+    return accounts.find_by_phone(mysql.autocommit, key.tenant_id, key.subject) is not None
 
 
 def _count_for_phone(tenant_id: int, phone: str) -> bool:

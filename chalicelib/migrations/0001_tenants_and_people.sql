@@ -1,7 +1,7 @@
 -- Tenants, user accounts, staff and patients.
 -- In all tables, times named *_at or *_until, and pay_by, are UTC microseconds since 1970; dates of birth and days are
 -- calendar dates without a time zone. Other columns named *_by hold the user_id of who did it. Columns named *_sealed
--- hold AES-GCM ciphertext.
+-- hold AES-GCM ciphertext, columns named *_blind a keyed hash of a value, by which it is found.
 -- Collations: texts that are compared as a whole (names in unique keys, skills) are utf8mb4_bin, so that no two different
 -- names are equal. Other texts are utf8mb4_unicode_520_ci: searches ignore case. Only that one may be searched by LIKE: in
 -- utf8mb4_bin and utf8mb4_unicode_ci the upper bound of 'x%' is x followed by U+FFFF, below all 4-byte characters, and
@@ -35,7 +35,8 @@ CREATE TABLE people (
 CREATE TABLE accounts (
     user_id        BIGINT PRIMARY KEY,
     tenant_id      BIGINT NOT NULL,
-    phone          CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    phone_sealed   VARBINARY(128) NULL,  -- encrypted; NULL when the account is closed or has lost its phone
+    phone_blind    BINARY(32) NULL,  -- blind index of the phone
     password_hash  VARBINARY(255) NOT NULL,
     name           VARCHAR(64) NOT NULL DEFAULT '',
     gender         TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
@@ -46,7 +47,7 @@ CREATE TABLE accounts (
     identity_locked_at  BIGINT NULL,  -- when a reset by SMS limited the account to confirming whose it is; NULL: not limited
     missed_cleared_at   BIGINT NULL,  -- missed visits before do not count against the account
     closed_at           BIGINT NULL,
-    UNIQUE KEY phone (tenant_id, phone)
+    UNIQUE KEY phone (tenant_id, phone_blind)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- 就诊人: the people an account asks and books for, including its owner.
@@ -84,7 +85,8 @@ CREATE TABLE staff (
     user_id        BIGINT PRIMARY KEY,
     tenant_id      BIGINT NOT NULL,
     role           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- doctor, service_staff or admin
-    phone          CHAR(11) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    phone_sealed   VARBINARY(128) NOT NULL,  -- encrypted
+    phone_blind    BINARY(32) NOT NULL,  -- blind index of the phone
     password_hash  VARBINARY(255) NOT NULL,
     name           VARCHAR(64) NOT NULL,
     totp_sealed         VARBINARY(255) NULL,  -- secret of the second factor, encrypted; NULL for none
@@ -92,7 +94,7 @@ CREATE TABLE staff (
     totp_last_step      BIGINT NOT NULL DEFAULT 0,  -- the latest time step whose code was accepted
     disabled_at    BIGINT NULL,
     created_at     BIGINT NOT NULL,
-    UNIQUE KEY phone (tenant_id, phone)
+    UNIQUE KEY phone (tenant_id, phone_blind)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Public profiles of doctors; one row for each member of staff whose role is doctor.

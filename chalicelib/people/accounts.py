@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
-from chalicelib.people import persons
-from chalicelib.people.roles import PersonKind
 
 AVATAR = "avatar"  # files.place of an upload that becomes the uploader's avatar
 
@@ -21,9 +18,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A patient's account. An account without a profile has name ""."""
+    """A patient's account. An account without a profile has name "", one that has lost its phone no phone."""
 
-    phone: str
+    phone_sealed: bytes | None  # see account_phones.py
+    phone_blind: bytes | None
     password_hash: bytes
     name: str
     gender: int
@@ -31,56 +29,35 @@ class Account:
     photo_key: str  # S3 key of the avatar, "" for none
 
 
-def create(tx: Tx, tenant_id: int, phone: str, password_hash: bytes) -> int:
-    """Insert an account and return its user_id.
-
-    Raises:
-        mysql.DuplicateKeyError: key "phone" if the tenant has an account with this phone.
-    """
-    user_id = persons.create(tx, tenant_id, PersonKind.PATIENT)
-    tx.execute(
-        """
-        INSERT INTO accounts (user_id, tenant_id, phone, password_hash, created_at)
-        VALUES (%(user_id)s, %(tenant_id)s, %(phone)s, %(password_hash)s, %(now)s)
-        """,
-        user_id=user_id,
-        tenant_id=tenant_id,
-        phone=phone,
-        password_hash=password_hash,
-        now=clock.now(),
-    )
-    return user_id
-
-
-def find_by_phone(tx: Tx, tenant_id: int, phone: str) -> int | None:
+def find_by_phone(tx: Tx, tenant_id: int, phone_blind: bytes) -> int | None:
     """Return the user_id of the account with this phone, or None."""
     user_id: int | None = tx.fetch_value(
-        "SELECT user_id FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
+        "SELECT user_id FROM accounts WHERE tenant_id = %(tenant_id)s AND phone_blind = %(phone_blind)s",
         tenant_id=tenant_id,
-        phone=phone,
+        phone_blind=phone_blind,
     )
     return user_id
 
 
-def find_credentials(tx: Tx, tenant_id: int, phone: str) -> Credentials | None:
+def find_credentials(tx: Tx, tenant_id: int, phone_blind: bytes) -> Credentials | None:
     """Return the credentials of the account with this phone, or None."""
     row = tx.fetch_one(
-        "SELECT user_id, password_hash FROM accounts WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s",
+        "SELECT user_id, password_hash FROM accounts WHERE tenant_id = %(tenant_id)s AND phone_blind = %(phone_blind)s",
         tenant_id=tenant_id,
-        phone=phone,
+        phone_blind=phone_blind,
     )
     return Credentials(**row) if row else None
 
 
-def find_created_since(tx: Tx, tenant_id: int, phone: str, since: int) -> Credentials | None:
+def find_created_since(tx: Tx, tenant_id: int, phone_blind: bytes, since: int) -> Credentials | None:
     """Return the credentials of the account with this phone if it was created after a time, or None."""
     row = tx.fetch_one(
         """
         SELECT user_id, password_hash FROM accounts
-        WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND created_at > %(since)s
+        WHERE tenant_id = %(tenant_id)s AND phone_blind = %(phone_blind)s AND created_at > %(since)s
         """,
         tenant_id=tenant_id,
-        phone=phone,
+        phone_blind=phone_blind,
         since=since,
     )
     return Credentials(**row) if row else None
@@ -115,7 +92,7 @@ def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> Accou
     """Return a patient's account, which must exist; `for_update` locks its row until the end of the transaction."""
     row = tx.fetch_one(
         f"""
-        SELECT phone, password_hash, name, gender, birthday, photo_key FROM accounts
+        SELECT phone_sealed, phone_blind, password_hash, name, gender, birthday, photo_key FROM accounts
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if for_update else ""}
         """,
         user_id=user_id,

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
-from chalicelib.people import persons
+from chalicelib.people import persons, phones
 from chalicelib.people.roles import PersonKind, Role
+
+TABLE_NAME = "staff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class StaffMember:
 
 
 def find_by_phone(
-    tx: Tx, tenant_id: int, phone: str, for_update: bool = False, created_since: int = 0
+    tx: Tx, tenant_id: int, phone_blind: bytes, for_update: bool = False, created_since: int = 0
 ) -> StaffMember | None:
     """Return the member of staff with this phone, or None if there is none or they are disabled.
 
@@ -30,22 +32,22 @@ def find_by_phone(
     row = tx.fetch_one(
         f"""
         SELECT user_id, role, name, password_hash FROM staff
-        WHERE tenant_id = %(tenant_id)s AND phone = %(phone)s AND disabled_at IS NULL
+        WHERE tenant_id = %(tenant_id)s AND phone_blind = %(phone_blind)s AND disabled_at IS NULL
           AND created_at > %(created_since)s
         {"FOR UPDATE" if for_update else ""}
         """,
         tenant_id=tenant_id,
-        phone=phone,
+        phone_blind=phone_blind,
         created_since=created_since,
     )
     return StaffMember(**{**row, "role": Role(row["role"])}) if row else None
 
 
-def get_phone(tx: Tx, tenant_id: int, user_id: int) -> str:
-    """Return the phone of a member of staff, who must exist."""
-    return str(
+def get_phone_blind(tx: Tx, tenant_id: int, user_id: int) -> bytes:
+    """Return the blind index of the phone of a member of staff, who must exist."""
+    return bytes(
         tx.fetch_value(
-            "SELECT phone FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
+            "SELECT phone_blind FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
             user_id=user_id,
             tenant_id=tenant_id,
         )
@@ -53,7 +55,7 @@ def get_phone(tx: Tx, tenant_id: int, user_id: int) -> str:
 
 
 def create(tx: Tx, tenant_id: int, role: Role, phone: str, name: str, password_hash: bytes) -> int:
-    """Insert a member of staff and return the user_id.
+    """Insert a member of staff and return the user_id. Call field_encryption.preload_keys before the transaction.
 
     Raises:
         mysql.DuplicateKeyError: key "phone" if the tenant has a member of staff with this phone.
@@ -61,18 +63,25 @@ def create(tx: Tx, tenant_id: int, role: Role, phone: str, name: str, password_h
     user_id = persons.create(tx, tenant_id, PersonKind.STAFF)
     tx.execute(
         """
-        INSERT INTO staff (user_id, tenant_id, role, phone, password_hash, name, created_at)
-        VALUES (%(user_id)s, %(tenant_id)s, %(role)s, %(phone)s, %(password_hash)s, %(name)s, %(now)s)
+        INSERT INTO staff (user_id, tenant_id, role, phone_sealed, phone_blind, password_hash, name, created_at)
+        VALUES (%(user_id)s, %(tenant_id)s, %(role)s, %(phone_sealed)s, %(phone_blind)s, %(password_hash)s, %(name)s,
+                %(now)s)
         """,
         user_id=user_id,
         tenant_id=tenant_id,
         role=role,
-        phone=phone,
+        phone_sealed=phones.seal(tenant_id, TABLE_NAME, user_id, phone),
+        phone_blind=phones.compute_blind_index(tenant_id, phone),
         password_hash=password_hash,
         name=name,
         now=clock.now(),
     )
     return user_id
+
+
+def unseal_phone(tenant_id: int, user_id: int, phone_sealed: bytes) -> str:
+    """Return the phone from staff.phone_sealed. Not inside a transaction, unless keys are loaded."""
+    return phones.unseal(tenant_id, TABLE_NAME, user_id, phone_sealed)
 
 
 def set_role(tx: Tx, tenant_id: int, user_id: int, role: Role) -> bool:

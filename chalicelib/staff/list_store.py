@@ -36,7 +36,7 @@ class StaffSummary:
     user_id: int
     name: str
     role: str
-    phone: str
+    phone_sealed: bytes
     disabled_at: int | None
     created_at: int
 
@@ -120,7 +120,7 @@ def list_staff(
     """Return members of staff whose name contains `name`, in the order of creation."""
     total, rows = _fetch_page(
         tx,
-        "user_id, name, role, phone, disabled_at, created_at",
+        "user_id, name, role, phone_sealed, disabled_at, created_at",
         f"""
         staff WHERE tenant_id = %(tenant_id)s
           {"AND name LIKE %(name)s" if name else ""} {"AND role = %(role)s" if role else ""}

@@ -21,7 +21,7 @@ def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResp
     phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
     subject = (caller.tenant_id, PersonKind.STAFF, phone_blind, caller.address)
     attempts.consume_password_try(*subject)
-    member = staff.find_by_phone(mysql.autocommit, caller.tenant_id, request.phone)
+    member = staff.find_by_phone(mysql.autocommit, caller.tenant_id, phone_blind)
     matches = passwords.matches(request.password, member.password_hash if member else None)
     if member is None or not matches:
         raise ApiError(BAD_CREDENTIALS)
@@ -30,7 +30,7 @@ def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResp
 
     def issue(tx: Tx) -> StaffSignInResponse:
         """Issue a token unless the password has been reset since it was verified."""
-        member = staff.find_by_phone(tx, caller.tenant_id, request.phone, for_update=True)
+        member = staff.find_by_phone(tx, caller.tenant_id, phone_blind, for_update=True)
         if member is None or member.password_hash != verified_hash:
             raise ApiError(BAD_CREDENTIALS)
         token = tokens.issue_in_transaction(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity import attempts, passwords, tokens
@@ -32,7 +33,7 @@ def search(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
             user_id=str(member.user_id),
             name=member.name,
             role=member.role,
-            phone=formatting.mask_phone(member.phone),
+            phone=formatting.mask_phone(staff.unseal_phone(caller.tenant_id, member.user_id, member.phone_sealed)),
             disabled=member.disabled_at is not None,
             create_time=clock.format_wire_time(member.created_at),
         )
@@ -47,6 +48,7 @@ def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
     Raises:
         ApiError: 409 if the tenant has a member of staff with this phone.
     """
+    field_encryption.preload_keys()
     password_hash = passwords.hash_password(request.password)
     try:
         user_id = mysql.run_transaction(lambda tx: _insert_staff(tx, caller.tenant_id, request, password_hash))
@@ -61,7 +63,8 @@ def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
 def _find_double_submission(caller: Caller, request: CreateStaffRequest) -> int | None:
     """Return the member of staff that an equal request has just created, or None."""
     since = clock.now() - double_submission.WINDOW
-    found = staff.find_by_phone(mysql.autocommit, caller.tenant_id, request.phone, created_since=since)
+    phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
+    found = staff.find_by_phone(mysql.autocommit, caller.tenant_id, phone_blind, created_since=since)
     if found is None or (found.name, found.role) != (request.name, request.role):
         return None
     return found.user_id if passwords.matches(request.password, found.password_hash) else None
@@ -104,8 +107,8 @@ def reset_password(caller: Caller, request: ResetStaffPasswordRequest) -> None:
     """
     password_hash = passwords.hash_password(request.password)
     _update_staff(caller, request, lambda tx: _set_password(tx, caller.tenant_id, request.user_id, password_hash))
-    phone = staff.get_phone(mysql.autocommit, caller.tenant_id, request.user_id)
-    attempts.unlock(caller.tenant_id, PersonKind.STAFF, phones.compute_blind_index(caller.tenant_id, phone))
+    phone_blind = staff.get_phone_blind(mysql.autocommit, caller.tenant_id, request.user_id)
+    attempts.unlock(caller.tenant_id, PersonKind.STAFF, phone_blind)
 
 
 def _insert_staff(tx: Tx, tenant_id: int, request: CreateStaffRequest, password_hash: bytes) -> int:

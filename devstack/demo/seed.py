@@ -19,7 +19,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications import site_messages
-from chalicelib.people import accounts, doctors, members, staff, tenants
+from chalicelib.people import account_phones, accounts, doctors, members, phones, staff, tenants
 from devstack.demo import examples, helpdesk, payment_account, privacy_notice, records, schedules, wechat_account
 from devstack.paths import LOCAL, write_atomically
 
@@ -123,9 +123,9 @@ def _create_people(tx: Tx, external_id: str, name: str, password_hash: bytes) ->
 def _get_or_create_patient(
     tx: Tx, tenant_id: int, phone: str, people: list[Any], password_hash: bytes
 ) -> dict[str, Any]:
-    user_id = accounts.find_by_phone(tx, tenant_id, phone)
+    user_id = accounts.find_by_phone(tx, tenant_id, phones.compute_blind_index(tenant_id, phone))
     if user_id is None:
-        user_id = accounts.create(tx, tenant_id, phone, password_hash)
+        user_id = account_phones.create_account(tx, tenant_id, phone, password_hash)
         for name, gender, birthday, relation in people:
             members.add(
                 *(tx, tenant_id, user_id, name),
@@ -143,7 +143,7 @@ def _get_or_create_patient(
 def _get_or_create_staff(
     tx: Tx, tenant_id: int, phone: str, name: str, role: str, password_hash: bytes, duty_code: str = ""
 ) -> str:
-    found = staff.find_by_phone(tx, tenant_id, phone)
+    found = staff.find_by_phone(tx, tenant_id, phones.compute_blind_index(tenant_id, phone))
     if found:
         return str(found.user_id)
     user_id = staff.create(tx, tenant_id, Role(role), phone, name, password_hash)

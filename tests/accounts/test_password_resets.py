@@ -4,8 +4,9 @@ from functools import partial
 
 import pytest
 
-from chalicelib.adapters import cache, redis
+from chalicelib.adapters import cache, mysql, redis
 from chalicelib.identity import tokens
+from chalicelib.people import account_phones
 from tests.accounts.conftest import ReadSms
 from tests.support import password_reset_races
 from tests.support.accounts_client import (
@@ -43,6 +44,12 @@ def test_forgotten_password_is_set_by_code(hospital: Hospital, lin: Person, code
     assert sign_in(hospital, lin.phone, PASSWORD).status == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
     assert reset_password(hospital, code) == 400, "a code is used once"
+
+
+def test_code_is_invalid_when_the_account_has_lost_the_phone(hospital: Hospital, lin: Person, code: str) -> None:
+    mysql.run_transaction(lambda tx: account_phones.set_phone(tx, lin.tenant_id, lin.user_id, ""))
+    assert reset_password(hospital, code) == 400
+    assert is_token_valid(lin.token)
 
 
 @pytest.mark.store

@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.identity import sms_codes, tokens
+from chalicelib.people import phones
 from tests.accounts.conftest import ReadSms
 from tests.support.accounts_client import (
     MEMBERS,
@@ -96,8 +97,9 @@ def test_concurrent_sign_ups_create_one_account(hospital: Hospital, code: str) -
     calls = [lambda: register(hospital, code)] * sms_codes.MAX_TRIES  # of more at once, some count as guesses
     responses = run_in_threads(calls)
     assert len({one.data["userId"] for one in responses}) == 1
-    number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone = %(phone)s"
-    assert mysql.autocommit.fetch_value(number, id=hospital.tenant_id, phone=UNUSED_PHONE) == 1
+    number = "SELECT COUNT(*) FROM accounts WHERE tenant_id = %(id)s AND phone_blind = %(phone_blind)s"
+    phone_blind = phones.compute_blind_index(hospital.tenant_id, UNUSED_PHONE)
+    assert mysql.autocommit.fetch_value(number, id=hospital.tenant_id, phone_blind=phone_blind) == 1
 
 
 def test_code_of_another_hospital_is_rejected(hospital: Hospital, other_hospital: Hospital, code: str) -> None:

@@ -186,7 +186,7 @@ def test_list_query_uses_indexes(agent_hospital: Hospital) -> None:
     filters = ListFilters(
         since=0,
         until=2**53,
-        phone="",
+        phone_blind=b"",
         name="",
         excluded_id="",
         query_type=QueryType.ALL,

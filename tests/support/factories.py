@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import internal_keys, passwords, tokens
-from chalicelib.people import accounts, doctors, members, patients, staff, tenants
+from chalicelib.people import account_phones, doctors, members, patients, staff, tenants
 from chalicelib.people.patients import PatientDetails, VerificationMethod
 from chalicelib.people.roles import Role
 from chalicelib.staff import store
@@ -106,7 +106,7 @@ def create_hospital(name: str = "仁和医院") -> Hospital:
 
 def create_patient(tenant_id: int, phone: str, name: str) -> Person:
     def create(tx: Tx) -> tuple[int, int]:
-        user_id = accounts.create(tx, tenant_id, phone, _PASSWORD_HASH)
+        user_id = account_phones.create_account(tx, tenant_id, phone, _PASSWORD_HASH)
         birthday = date(date.today().year - 36, 1, 1)
         member = members.add(*(tx, tenant_id, user_id, name), gender=2, birthday=birthday, phone=phone, is_default=True)
         return user_id, member
