@@ -15,7 +15,7 @@ from chalicelib.identity.tokens import Owner
 from chalicelib.messaging import ids, reading
 from chalicelib.messaging.models import Message, MessageType
 from chalicelib.people import formatting, guardians, members, phones
-from chalicelib.people.patients import PatientStatus
+from chalicelib.people.patient_status import PatientStatus
 
 
 class SessionEntry(NamedTuple):

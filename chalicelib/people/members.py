@@ -9,7 +9,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.people import patient_documents, phones
 from chalicelib.people.documents import IdType
-from chalicelib.people.patients import PatientStatus
+from chalicelib.people.patient_status import PatientStatus
 
 TABLE_NAME = "members"
 MAX_MEMBERS = 10  # live ones of an account

@@ -18,21 +18,13 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import ApiError
 from chalicelib.people import double_submission, names, patient_documents, phones
 from chalicelib.people.documents import Document
+from chalicelib.people.patient_status import PatientStatus
 
 TABLE_NAME = "patients"
 CONTACT_PHONE = "patients.cont"  # separates the contact's phone from the patient's in the ciphertexts of a row
 NAME_KEY_LENGTH = 64
 CARD_NUMBER_LENGTH = 12
 MAX_CARD_NUMBER_TRIES = 3  # of 10^12 numbers, a hospital uses millions
-
-
-class PatientStatus(StrEnum):
-    """patients.status."""
-
-    DECLARED = "declared"  # entered by an account, or by staff without a document
-    VERIFIED = "verified"  # the only file of its identities
-    TEMPORARY = "temporary"  # of a person in an emergency who is not identified yet
-    MERGED = "merged"  # replaced by another file
 
 
 class VerificationMethod(StrEnum):

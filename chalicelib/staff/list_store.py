@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
 from chalicelib.people import doctors
-from chalicelib.people.patients import PatientStatus
+from chalicelib.people.patient_status import PatientStatus
 
 OffsetAndLimit = tuple[int, int]
 

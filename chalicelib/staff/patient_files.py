@@ -13,7 +13,8 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import documents, formatting, guardians, patient_documents, patients, phones
 from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
-from chalicelib.people.patients import Patient, PatientStatus
+from chalicelib.people.patient_status import PatientStatus
+from chalicelib.people.patients import Patient
 from chalicelib.staff import list_store, patient_saving, store
 from chalicelib.staff.labels import LabelKind
 from chalicelib.staff.list_store import AccessEntry, PatientSummary

@@ -18,7 +18,8 @@ from chalicelib.people import documents, double_submission, guardians, names, pa
 from chalicelib.people.documents import Document, IdType
 from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
-from chalicelib.people.patients import Patient, PatientDetails, PatientStatus
+from chalicelib.people.patient_status import PatientStatus
+from chalicelib.people.patients import Patient, PatientDetails
 from chalicelib.staff import labels, store
 from chalicelib.staff.label_models import Label
 from chalicelib.staff.labels import LabelKind

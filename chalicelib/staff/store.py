@@ -6,7 +6,7 @@ from enum import StrEnum
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people import double_submission
-from chalicelib.people.patients import PatientStatus
+from chalicelib.people.patient_status import PatientStatus
 
 MAX_LABELS_PER_TYPE = 10_000  # page size that returns all labels of one type
 

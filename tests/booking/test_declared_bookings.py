@@ -12,7 +12,7 @@ from chalicelib.adapters import mysql
 from chalicelib.billing.bookings import Booking
 from chalicelib.booking.jobs import scheduled
 from chalicelib.booking.reservations import booking_store
-from chalicelib.people.patients import PatientStatus
+from chalicelib.people.patient_status import PatientStatus
 from tests.support import factories
 from tests.support.booking_client import AFTERNOON, BookingDepartment, freeze_clock, get_iso_date, list_rows
 from tests.support.factories import Person

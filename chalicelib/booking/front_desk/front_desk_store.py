@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing.bookings import BookingStatus, PaymentState
-from chalicelib.people.patients import PatientStatus
+from chalicelib.people.patient_status import PatientStatus
 
 
 @dataclass(frozen=True, slots=True)

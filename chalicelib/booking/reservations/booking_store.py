@@ -18,7 +18,7 @@ from chalicelib.booking.schedules.slots import Schedule, parse_schedule
 from chalicelib.identity.callers import Role
 from chalicelib.people import consents
 from chalicelib.people.consents import ConsentStatus
-from chalicelib.people.patients import PatientStatus
+from chalicelib.people.patient_status import PatientStatus
 
 LOCK_PATIENT = "SELECT 1 FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
 LOCK_ACCOUNT = "SELECT 1 FROM accounts WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s FOR UPDATE"
