@@ -1,16 +1,20 @@
 """session_list and new_session of patients and doctors."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.consult import session_cache, store
 from chalicelib.messaging import ids
 from tests.support import factories
-from tests.support.client import get
+from tests.support.accounts_client import MEMBER
+from tests.support.client import get, post
 from tests.support.consult_client import (
     DOCTOR_NEW_SESSION,
     DOCTOR_SESSIONS,
@@ -25,6 +29,7 @@ from tests.support.consult_client import (
     send_as_patient,
 )
 from tests.support.factories import Hospital, Person
+from tests.support.id_numbers import build_id_number
 
 
 def test_patients_sessions_are_sorted_by_newest_message(lin: Person, chen: Person, zhou: Person) -> None:
@@ -225,3 +230,37 @@ def test_each_path_is_limited_to_its_role(hospital: Hospital, path: str) -> None
     for kind, person in people.items():
         assert get(path, person.token, page_size=10).status == (200 if kind == allowed else 403)
     assert get(path, page_size=10).status == 401
+
+
+def test_doctor_sees_whether_the_member_is_verified(lin: Person, wang: Person, chen: Person) -> None:
+    factories.create_patient_file(lin)
+    factories.create_patient_file(wang, is_verified=False)
+    for patient in (lin, wang):
+        send_as_patient(patient, chen, "您好")
+    assert [one["member_verified"] for one in list_doctor_sessions(chen)] == [False, True]
+
+
+@pytest.mark.parametrize(("days", "shown"), [(365 * 5, True), (366 * 6, False)])
+def test_doctor_sees_the_guardian_of_a_small_child(lin: Person, chen: Person, days: int, shown: bool) -> None:
+    birthday = clock.today() - timedelta(days)
+    guardian = {"name": "林大山", "IDNo": build_id_number(), "phone": "13800000009", "relation": 3, "consent": True}
+    fields: dict[str, Any] = {"name": "林小宝", "gender": 1, "birthday": f"{birthday}", "IDNo": ""}
+    fields |= {"phone": "13800000008", "guardian": guardian}
+    child = replace(lin, member_id=post(MEMBER, lin.token, **fields).data["memberId"])
+    send_as_patient(child, chen, "您好")
+    [one] = list_doctor_sessions(chen)
+    assert one["phone"] == "138****0008"
+    assert (one["guardian_name"], one["guardian_phone"]) == (("林大山", "138****0009") if shown else ("", ""))
+    [session] = get(PATIENT_SESSIONS, lin.token).data
+    assert "guardian_name" not in session
+
+
+def test_redis_has_no_phone_in_plain_text(lin: Person, chen: Person) -> None:
+    session_no, client, version = create_session(lin, chen), redis.get_client(), session_cache.SCHEMA_VERSION
+    keys = (f"consults:{version}:{{{chen.principal}}}", f"consult:{version}:{{{session_no}}}")
+    send_as_patient(lin, chen, "您好")
+    client.delete(keys[0])  # the new session's tombstone
+    assert list_doctor_sessions(chen)[0]["phone"] == "138****0001"
+    list_as_doctor(chen, session_no)
+    stored = [str(client.get(key)) for key in keys]
+    assert [(session_no in text, "13800000001" in text) for text in stored] == [(True, False)] * 2
