@@ -45,7 +45,7 @@ SMOKE_RUNS = [
     SmokeRun("payment --samples 2", 3),
     SmokeRun("helpdesk --chats 30 --samples 2", 8),
     SmokeRun("inbox --old 100 --samples 2", 5),
-    SmokeRun("signin --samples 3", 3, parallel=True),
+    SmokeRun("signin --samples 3", 4, parallel=True),
     SmokeRun("notify --up-to 1 --samples 2", 3, parallel=True),
     SmokeRun("coldstart --runs 1 --only consult run_outbox", 12, r"run_outbox +[1-9]", parallel=True),
     SmokeRun(

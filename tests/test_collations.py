@@ -26,6 +26,7 @@ SEARCHES = {
     ("staff/list_store.py", "p.name_key LIKE"): ["patients.name_key"],
     ("staff/list_store.py", "name LIKE"): ["staff.name"],
     ("staff/list_store.py", "s.name LIKE"): ["staff.name"],
+    ("helpdesk/list_store.py", "LOCATE(%(name_key)s, {NAME_KEY_SQL})"): ["accounts.name_key", "members.name_key"],
     ("helpdesk/list_store.py", "LOCATE(%(name)s, {DISPLAY_NAME_SQL})"): ["accounts.name", "members.name", "staff.name"],
 }
 SEARCH_SQL = re.compile(r"(?:LOCATE|INSTR)\([^)]*\)s, [^)]*\)|[\w.]+ (?:LIKE|REGEXP)(?= [%'])")

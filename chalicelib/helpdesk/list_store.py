@@ -10,7 +10,8 @@ from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.helpdesk.store import TWO_PERSON_KINDS
 from chalicelib.messaging import ids
 from chalicelib.messaging.models import ConversationKind
-from chalicelib.people.persons import DISPLAY_NAME_SQL
+from chalicelib.people import names
+from chalicelib.people.persons import DISPLAY_NAME_SQL, NAME_KEY_SQL
 from chalicelib.people.roles import PersonKind
 
 
@@ -78,7 +79,8 @@ CANDIDATES_SQL = f"""
       AND (p.hidden_seq = 0 OR c.last_seq > p.hidden_seq)
       AND COALESCE(m.sent_at, c.created_at) >= %(since)s AND COALESCE(m.sent_at, c.created_at) < %(until)s
       AND (%(phone_blind)s = '' OR a.phone_blind = %(phone_blind)s)
-      AND (%(name)s = '' OR LOCATE(%(name)s, {DISPLAY_NAME_SQL}) > 0)
+      AND (%(name)s = '' OR LOCATE(%(name)s, {DISPLAY_NAME_SQL}) > 0
+           OR (%(name_key)s <> '' AND LOCATE(%(name_key)s, {NAME_KEY_SQL}) > 0))
       AND (%(excluded_id)s = ''
            OR (c.public_id <> %(excluded_id)s AND COALESCE(q.principal, '') <> CONCAT('user:', %(excluded_id)s)))
       AND (%(query_type)s <> %(unread)s OR {UNREAD_SQL} > 0)
@@ -147,6 +149,7 @@ def _build_params(tenant_id: int, principal: str, filters: ListFilters) -> dict[
         "until": filters.until,
         "phone_blind": filters.phone_blind,
         "name": filters.name,
+        "name_key": names.build_key(filters.name),
         "excluded_id": filters.excluded_id,
         "query_type": filters.query_type,
         "served_only": filters.served_only,

@@ -39,6 +39,7 @@ CREATE TABLE accounts (
     phone_blind    BINARY(32) NULL,  -- blind index of the phone
     password_hash  VARBINARY(255) NOT NULL,
     name           VARCHAR(64) NOT NULL DEFAULT '',
+    name_key       VARCHAR(64) NOT NULL DEFAULT '',  -- as searched, see people/names.py
     gender         TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
     birthday       DATE NULL,
     photo_key      VARBINARY(255) NOT NULL DEFAULT '',  -- S3 key of the avatar, '' for none
@@ -57,6 +58,7 @@ CREATE TABLE members (
     user_id        BIGINT NOT NULL,
     pati_id        BIGINT NULL,  -- the patient file, set when the member is added; without one a member cannot book
     name           VARCHAR(64) NOT NULL,
+    name_key       VARCHAR(64) NOT NULL DEFAULT '',  -- as searched, see people/names.py
     gender         TINYINT NOT NULL DEFAULT 0,  -- 0 unknown, 1 male, 2 female, 9 unspecified
     birthday       DATE NULL,
     phone_sealed   VARBINARY(128) NULL,  -- encrypted, NULL for none

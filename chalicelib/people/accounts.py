@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from chalicelib.adapters.mysql import Tx
+from chalicelib.people import names
 
 AVATAR = "avatar"  # files.place of an upload that becomes the uploader's avatar
 
@@ -107,10 +108,12 @@ def update_profile(tx: Tx, tenant_id: int, user_id: int, name: str | None, gende
     tx.execute(
         """
         UPDATE accounts
-        SET name = COALESCE(%(name)s, name), gender = %(gender)s, birthday = COALESCE(%(birthday)s, birthday)
+        SET name = COALESCE(%(name)s, name), name_key = COALESCE(%(name_key)s, name_key),
+            gender = %(gender)s, birthday = COALESCE(%(birthday)s, birthday)
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
         """,
         name=name,
+        name_key=names.build_key(name) if name else None,
         gender=gender,
         birthday=birthday,
         user_id=user_id,

@@ -7,7 +7,7 @@ from enum import IntEnum
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.people import patient_documents, phones
+from chalicelib.people import names, patient_documents, phones
 from chalicelib.people.documents import IdType
 from chalicelib.people.patient_status import PatientStatus
 
@@ -81,15 +81,16 @@ def add(
     member_id = tx.insert(
         """
         INSERT INTO members
-            (tenant_id, user_id, pati_id, name, gender, birthday, cont_relation, is_default, created_at)
+            (tenant_id, user_id, pati_id, name, name_key, gender, birthday, cont_relation, is_default, created_at)
         VALUES
-            (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(name)s, %(gender)s, %(birthday)s, %(cont_relation)s,
-             %(is_default)s, %(now)s)
+            (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(name)s, %(name_key)s, %(gender)s, %(birthday)s,
+             %(cont_relation)s, %(is_default)s, %(now)s)
         """,
         tenant_id=tenant_id,
         user_id=user_id,
         pati_id=pati_id,
         name=name,
+        name_key=names.build_key(name),
         gender=gender,
         birthday=birthday,
         cont_relation=cont_relation,

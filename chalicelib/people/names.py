@@ -7,6 +7,8 @@ characters. A name is stored and displayed as entered; `normalize_name` returns 
 
 import unicodedata
 
+KEY_LENGTH = 64  # of the columns name_key
+
 # What separates the parts of a name, of any width and at any height.
 _DOTS = "·.•‧・･⋅∙．。｡﹒․·᛫⸱⸰⸳˙∘◦●⚫ꞏᐧ𐄁"
 _HYPHENS = "‐‑‒–—―−⁃﹘﹣－⸺⸻"
@@ -50,6 +52,11 @@ def normalize_name(text: str) -> str:
     text = unicodedata.normalize("NFKC", text.translate(_TRANSLATIONS)).translate(_TRANSLATIONS)
     text = unicodedata.normalize("NFKC", text.casefold())
     return "".join(one for one in text if unicodedata.category(one) not in _REMOVED_CATEGORIES)
+
+
+def build_key(name: str) -> str:
+    """Return what the columns name_key hold for a name; for searches, of a part of a name."""
+    return normalize_name(name)[:KEY_LENGTH]
 
 
 def are_equal(one: str, other: str) -> bool:

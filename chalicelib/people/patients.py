@@ -22,7 +22,6 @@ from chalicelib.people.patient_status import PatientStatus
 
 TABLE_NAME = "patients"
 CONTACT_PHONE = "patients.cont"  # separates the contact's phone from the patient's in the ciphertexts of a row
-NAME_KEY_LENGTH = 64
 CARD_NUMBER_LENGTH = 12
 MAX_CARD_NUMBER_TRIES = 3  # of 10^12 numbers, a hospital uses millions
 
@@ -234,7 +233,7 @@ def list_double_submissions(tx: Tx, tenant_id: int, details: PatientDetails, cre
           AND NOT EXISTS (SELECT 1 FROM patient_documents d WHERE d.pati_id = patients.pati_id)
         """,
         tenant_id=tenant_id,
-        name_key=build_name_key(details.name),
+        name_key=names.build_key(details.name),
         created_by=created_by,
         since=clock.now() - double_submission.WINDOW,
     )
@@ -308,11 +307,6 @@ def _require_patient(row: Row | None) -> Patient:
     return Patient(**{**row, "photo_key": row["photo_key"].decode(), "status": PatientStatus(row["status"])})
 
 
-def build_name_key(name: str) -> str:
-    """Return the value of patients.name_key for a name, or for the beginning of one."""
-    return names.normalize_name(name)[:NAME_KEY_LENGTH]
-
-
 def decrypt_phone(patient: Patient) -> str:
     """Return the phone of a file, "" if it has none."""
     return phones.unseal(patient.tenant_id, TABLE_NAME, patient.pati_id, patient.phone_sealed)
@@ -372,7 +366,7 @@ def _build_columns(tenant_id: int, details: PatientDetails) -> dict[str, Any]:
     columns = {name: getattr(details, name) for name in PatientDetails.__dataclass_fields__}
     phone = columns.pop("phone")
     del columns["cont_phone"]
-    columns["name_key"] = build_name_key(details.name)
+    columns["name_key"] = names.build_key(details.name)
     columns["phone_blind"] = phones.compute_blind_index(tenant_id, phone) if phone else None
     return columns
 

@@ -13,6 +13,12 @@ DISPLAY_NAME_SQL = """
              (SELECT m.name FROM members m WHERE m.user_id = a.user_id AND m.live = 1
               ORDER BY m.is_default DESC, m.member_id LIMIT 1))
 """
+# The same name of the account a, as it is searched; NULL for staff.
+NAME_KEY_SQL = """
+    COALESCE(NULLIF(a.name_key, ''),
+             (SELECT m.name_key FROM members m WHERE m.user_id = a.user_id AND m.live = 1
+              ORDER BY m.is_default DESC, m.member_id LIMIT 1))
+"""
 
 
 @dataclass(frozen=True, slots=True)

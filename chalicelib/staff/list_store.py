@@ -78,7 +78,7 @@ def list_patients(
     """Return files, newest first, without those that were merged into another.
 
     Args:
-        name_key: the beginning of a name, as patients.build_name_key returns it.
+        name_key: the beginning of a name, as names.build_key returns it.
         identities: identity_blind of the documents that a number may be of; empty for a number of no document.
     """
     if identities is not None and not identities:

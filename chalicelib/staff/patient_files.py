@@ -10,7 +10,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.files import links
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.people import documents, formatting, guardians, patient_documents, patients, phones
+from chalicelib.people import documents, formatting, guardians, names, patient_documents, patients, phones
 from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
 from chalicelib.people.patient_status import PatientStatus
@@ -58,7 +58,7 @@ def search(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]:
     total, found = list_store.list_patients(
         mysql.autocommit,
         tenant_id,
-        name_key=patients.build_name_key(query.pati_name or ""),
+        name_key=names.build_key(query.pati_name or ""),
         phone_blind=phones.compute_blind_index(tenant_id, query.pati_phone) if query.pati_phone else None,
         identities=_list_identities(tenant_id, query),
         pati_id=query.pati_id

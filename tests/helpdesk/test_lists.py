@@ -10,6 +10,7 @@ from chalicelib.helpdesk import list_store
 from chalicelib.helpdesk.codes import QueryType
 from chalicelib.helpdesk.list_store import ListFilters, ListKey
 from tests.support import consult_client, factories, gateway_client
+from tests.support.accounts_client import MYINFO
 from tests.support.client import ApiResponse, post
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
@@ -130,6 +131,17 @@ def test_filters(agent_hospital: Hospital, filters: dict[str, Any], expected: li
     assert sorted(list_names(list_conversations(agent_hospital.desk, **filters))) == sorted(expected)
     people = [name for name in expected if name]
     assert sorted(list_names(list_conversations(agent_hospital.desk, "userList", **filters))) == sorted(people)
+
+
+@pytest.mark.parametrize("typed", ["古丽•艾山", "古丽.艾山", "丽艾", "古丽 艾", "丽·艾"])
+def test_name_of_a_patient_is_found_however_it_is_typed(hospital: Hospital, typed: str) -> None:
+    person = factories.create_patient(hospital.tenant_id, "13700000101", "古丽·艾山")
+    send_all(hospital.chen, person, "您好")
+    assert list_names(list_conversations(hospital.chen, nameSearch=typed)) == ["古丽·艾山"]
+    post(MYINFO, person.token, name="Ａn·Na", gender=2, birthday="")
+    assert list_names(list_conversations(hospital.chen, nameSearch=typed)) == []
+    assert list_names(list_conversations(hospital.chen, nameSearch="an na")) == ["Ａn·Na"]
+    assert list_names(list_conversations(hospital.chen, nameSearch="•")) == []
 
 
 def test_person_or_session_is_excluded(agent_hospital: Hospital) -> None:
