@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Settings:
     database_pool_size: int  # maximum number of connections of a process
     database_wait_seconds: float  # for which a request waits for a free connection
     database_timeout_seconds: float  # of a statement
+    slow_statement_ms: float  # a statement that takes so long is logged, without its values
     tls_ca_file: str  # root certificates for the connections to MySQL and Redis
     redis_url: str = field(repr=False)  # redis://host:port/0, rediss:// with TLS
     redis_cluster: bool  # use a cluster client, for several shards
@@ -79,10 +81,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         endpoint_group=env.get("GROUP", ""),
         in_lambda="AWS_LAMBDA_FUNCTION_NAME" in env,
         log_level=env.get("LOG_LEVEL", "INFO"),
-        database_url=env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
-        database_pool_size=int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
-        database_wait_seconds=float(env.get("DATABASE_WAIT", "5")),
-        database_timeout_seconds=float(env.get("DATABASE_TIMEOUT", "5")),
+        **_read_database_settings(env),
         tls_ca_file=env.get("TLS_CA", "/etc/pki/tls/certs/ca-bundle.crt"),
         redis_url=env.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
         redis_cluster=env.get("REDIS_CLUSTER", "") == "1",
@@ -122,12 +121,22 @@ def _read_upload_settings(env: "os._Environ[str]") -> UploadSettings:
     )
 
 
-def _read_urls(env: "os._Environ[str]") -> dict[str, str]:
+def _read_urls(env: "os._Environ[str]") -> dict[str, Any]:
     return {
         "wechat_api_url": env.get("WECHAT_API_URL", "https://api.weixin.qq.com").rstrip("/"),
         "wechat_open_url": env.get("WECHAT_OPEN_URL", "https://open.weixin.qq.com").rstrip("/"),
         "wechat_pay_url": env.get("WECHAT_PAY_URL", "https://api.mch.weixin.qq.com").rstrip("/"),
         "public_url": env.get("PUBLIC_URL", "").rstrip("/"),
+    }
+
+
+def _read_database_settings(env: "os._Environ[str]") -> dict[str, Any]:
+    return {
+        "database_url": env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
+        "database_pool_size": int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
+        "database_wait_seconds": float(env.get("DATABASE_WAIT", "5")),
+        "database_timeout_seconds": float(env.get("DATABASE_TIMEOUT", "5")),
+        "slow_statement_ms": float(env.get("SLOW_STATEMENT_MS", "500")),
     }
 
 

@@ -29,6 +29,7 @@ from chalicelib.adapters.mysql_statements import (
     StatementError,
     Tx,
     call_driver,
+    run_timed,
 )
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
@@ -134,7 +135,7 @@ def _run_with_retries(work: Callable[[Tx], T], begin: bool) -> T:
                     call_driver(connection.begin)
                 result = work(Tx(connection.cursor()))
                 if begin:
-                    call_driver(connection.commit)
+                    run_timed("COMMIT", connection.commit)
                 return result
         except StatementError as error:
             if error.number not in (ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT):

@@ -1,5 +1,10 @@
-"""Transaction API and error mapping of MySQL. Connections are in mysql.py."""
+"""Transaction API and error mapping of MySQL. Connections are in mysql.py.
 
+A statement that takes SLOW_STATEMENT_MS or longer is logged with its placeholders, never with values: the database's
+own slow-query log, which would contain values, is off (infra/data.yaml).
+"""
+
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -9,9 +14,15 @@ from pymysql.constants import COMMAND
 from pymysql.cursors import DictCursor
 from pymysql.protocol import EOFPacketWrapper, OKPacketWrapper
 
+from chalicelib import clock
+from chalicelib.settings import settings
+
+logger = logging.getLogger(__name__)
+
 Row = dict[str, Any]
 
 ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_DUP_ENTRY = 1213, 1205, 1062
+MAX_LOGGED_LENGTH = 2_000  # characters of a slow statement
 ER_CHECK_VIOLATED = (3819, 4025)  # MySQL, MariaDB
 # Reported by the client library if the server cannot be reached, and by the server if it has too many connections, is
 # shutting down or has become read-only (1290, 1836: a connection that has survived a failover).
@@ -69,33 +80,30 @@ class Tx:
 
     def fetch_one(self, sql: str, **params: Any) -> Row | None:
         """Return the first row, or None."""
-        call_driver(self._cursor.execute, sql, _bind(params))
+        run_timed(sql, self._cursor.execute, sql, _bind(params))
         return self._cursor.fetchone()
 
     def fetch_all(self, sql: str, **params: Any) -> list[Row]:
         """Return all rows."""
-        call_driver(self._cursor.execute, sql, _bind(params))
+        run_timed(sql, self._cursor.execute, sql, _bind(params))
         return list(self._cursor.fetchall())
 
     def execute(self, sql: str, **params: Any) -> int:
         """Return the number of rows that matched (also if unchanged) or were inserted."""
-        return int(call_driver(self._cursor.execute, sql, _bind(params)))
+        return int(run_timed(sql, self._cursor.execute, sql, _bind(params)))
 
     def insert(self, sql: str, **params: Any) -> int:
         """Insert a row and return its AUTO_INCREMENT id."""
-        call_driver(self._cursor.execute, sql, _bind(params))
+        run_timed(sql, self._cursor.execute, sql, _bind(params))
         return int(self._cursor.lastrowid)
 
     def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
         """Insert all rows with one INSERT … VALUES (…) statement."""
-        call_driver(self._cursor.executemany, sql, [_bind(row) for row in rows])
+        run_timed(sql, self._cursor.executemany, sql, [_bind(row) for row in rows])
 
     def execute_packet(self, sql: str, **params: Any) -> list[list[Row]]:
         """Run several statements in one round trip; return the rows of each."""
-        call_driver(self._cursor.execute, sql, _bind(params))
-        results = [list(self._cursor.fetchall())]
-        while call_driver(self._cursor.nextset):
-            results.append(list(self._cursor.fetchall()))
+        results: list[list[Row]] = run_timed(sql, _run_packet, self._cursor, sql, _bind(params))
         return results
 
     def execute_lean_packet(self, sql: str, **params: Any) -> tuple[list[int], list[bytes]]:
@@ -105,8 +113,16 @@ class Tx:
             The number of rows that each statement without a result matched or inserted, and the first column of the
             rows of the others.
         """
-        counts, values = call_driver(_run_lean_packet, self._cursor, sql, _bind(params))
+        counts, values = run_timed(sql, _run_lean_packet, self._cursor, sql, _bind(params))
         return counts, values
+
+
+def _run_packet(cursor: DictCursor, sql: str, params: dict[str, Any] | None) -> list[list[Row]]:
+    cursor.execute(sql, params)
+    results = [list(cursor.fetchall())]
+    while cursor.nextset():
+        results.append(list(cursor.fetchall()))
+    return results
 
 
 def _run_lean_packet(cursor: DictCursor, sql: str, params: dict[str, Any] | None) -> tuple[list[int], list[bytes]]:
@@ -137,6 +153,22 @@ def _run_lean_packet(cursor: DictCursor, sql: str, params: dict[str, Any] | None
 def _bind(params: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return parameters for PyMySQL; None if there are none, so that % in the statement needs no escape."""
     return {name: one.value if isinstance(one, Enum) else one for name, one in params.items()} or None
+
+
+def run_timed(sql: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call PyMySQL like `call_driver`, and log the statement if it takes long, whether or not it succeeds.
+
+    Args:
+        sql: the statement with placeholders.
+    """
+    started = clock.monotonic()
+    try:
+        return call_driver(call, *arguments)
+    finally:
+        elapsed_ms = (clock.monotonic() - started) * 1000
+        if elapsed_ms >= settings.slow_statement_ms:
+            text = " ".join(sql.split())[:MAX_LOGGED_LENGTH]
+            logger.warning("slow statement", extra={"ids": {"ms": round(elapsed_ms), "sql": text}})
 
 
 def call_driver(call: Callable[..., Any], *arguments: Any) -> Any:

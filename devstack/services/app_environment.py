@@ -10,6 +10,7 @@ ENV_FILE = LOCAL / "env"
 LIMITS = ("messages", "conversations", "searches", "oauth_states", "connections")
 TEST_SETTINGS = {
     "POLL_SECONDS": "0.3",
+    "SLOW_STATEMENT_MS": "60000",  # so that a busy machine adds no log lines; tests of these set their own
     "REDIS_TIMEOUT": "10",  # so that a busy machine is not taken for an outage; tests of an outage set their own
     # Tests and benchmarks act faster than people; tests of the limits set their own.
     "RATE_LIMITS": " ".join(f"{name}=100000/100000" for name in LIMITS),

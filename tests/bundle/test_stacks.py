@@ -60,7 +60,7 @@ def test_database_is_multi_az_and_requires_tls() -> None:
 
 
 def test_logs_of_the_database_expire() -> None:
-    """RDS creates missing log groups without expiry, and slow statements contain values."""
+    """RDS creates missing log groups without expiry."""
     database = TEMPLATES["data"]["Resources"]["Database"]
     groups = find_resources(TEMPLATES["data"], "AWS::Logs::LogGroup")
     assert set(database["DependsOn"]) == set(groups), "else RDS is there first"
@@ -68,11 +68,18 @@ def test_logs_of_the_database_expire() -> None:
     retained = {
         one["Properties"]["LogGroupName"]["Fn::Sub"]: one["Properties"]["RetentionInDays"] for one in groups.values()
     }
-    assert set(database["Properties"]["EnableCloudwatchLogsExports"]) == {"error", "slowquery"}
-    assert retained == {
-        "/aws/rds/instance/${Environment}/error": 180,
-        "/aws/rds/instance/${Environment}/slowquery": 14,
-    }
+    assert database["Properties"]["EnableCloudwatchLogsExports"] == ["error"]
+    assert retained == {"/aws/rds/instance/${Environment}/error": 180}
+
+
+def test_database_records_no_values_of_statements() -> None:
+    """Slow-query logs, deadlocks in the error log, and Performance Insights would contain patients' data."""
+    database = find_only("data", "AWS::RDS::DBInstance")
+    parameters = find_only("data", "AWS::RDS::DBParameterGroup")["Parameters"]
+    assert (parameters["slow_query_log"], parameters["innodb_print_all_deadlocks"]) == ("0", "0")
+    assert not {"general_log", "long_query_time"} & set(parameters)
+    assert (parameters["performance_schema"], parameters["performance_schema_max_sql_text_length"]) == ("1", "0")
+    assert database["EnablePerformanceInsights"] is False
 
 
 def test_database_defaults_equal_the_session_settings() -> None:
