@@ -31,12 +31,13 @@ CREATE TABLE patient_access (
     entry_id   BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id  BIGINT NOT NULL,
     user_id    BIGINT NOT NULL,
-    pati_id    BIGINT NOT NULL,
-    action     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- read, filed (created) or changed
-    is_break_glass  BOOLEAN NOT NULL DEFAULT 0,  -- a doctor opened the file of a patient who is not theirs
+    pati_id    BIGINT NULL,  -- NULL for a search
+    action     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- read, filed (created), changed or searched
+    is_break_glass  BOOLEAN NOT NULL DEFAULT 0,  -- the user may do this for a reason only: see staff/file_access.py
     reason     VARCHAR(255) NOT NULL DEFAULT '',
     at         BIGINT NOT NULL,
     KEY by_tenant (tenant_id, entry_id),
     KEY by_patient (tenant_id, pati_id, entry_id),
-    KEY by_user (tenant_id, user_id, entry_id)
+    KEY by_user (tenant_id, user_id, entry_id),
+    KEY by_break_glass (tenant_id, is_break_glass, entry_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

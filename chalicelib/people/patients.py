@@ -78,6 +78,7 @@ class Patient:
     merged_into: int | None
     verified_at: int | None
     verified_how: str  # a VerificationMethod, or ""
+    stored_at: int | None  # since when the file is in storage
     created_by: int | None
     created_at: int
 
@@ -296,7 +297,7 @@ def find_current_id(tx: Tx, tenant_id: int, pati_id: int) -> int | None:
 _SELECT_PATIENT_SQL = """
     SELECT tenant_id, pati_id, name, gender, birthday, phone_sealed, phone_blind, province, city, county, address,
            cont_name, cont_relation, cont_phone_sealed, photo_key, trea_id, status, card_no, merged_into, verified_at,
-           verified_how, created_by, created_at
+           verified_how, stored_at, created_by, created_at
     FROM patients
 """
 

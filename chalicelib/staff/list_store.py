@@ -10,7 +10,7 @@ from typing import Any
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
-from chalicelib.people import doctors
+from chalicelib.people import doctor_patients, doctors
 from chalicelib.people.patient_status import PatientStatus
 
 OffsetAndLimit = tuple[int, int]
@@ -57,10 +57,12 @@ class AccessEntry:
     entry_id: int
     at: int
     user_id: int
-    pati_id: int
+    pati_id: int | None  # None for a search
     action: str
     user_name: str
-    pati_name: str
+    pati_name: str  # "" for a search
+    is_break_glass: bool
+    reason: str
 
 
 def list_patients(
@@ -73,6 +75,7 @@ def list_patients(
     pati_id: int | None,
     card_no: str,
     label_id: int | None,
+    doctor_id: int | None,
     limits: OffsetAndLimit,
 ) -> tuple[int, list[PatientSummary]]:
     """Return files, newest first, without those that were merged into another.
@@ -80,6 +83,7 @@ def list_patients(
     Args:
         name_key: the beginning of a name, as names.build_key returns it.
         identities: identity_blind of the documents that a number may be of; empty for a number of no document.
+        doctor_id: the doctor whose own patients are listed, without files in storage; None for all files.
     """
     if identities is not None and not identities:
         return 0, []
@@ -87,12 +91,13 @@ def list_patients(
         SELECT d.pati_id FROM patient_documents d
         WHERE d.tenant_id = %(tenant_id)s AND d.identity_blind IN %(identities)s
     """
+    own = f"JOIN ({doctor_patients.LIST_SQL}) o ON o.pati_id = p.pati_id AND p.stored_at IS NULL"
     labelled = "JOIN adm_pati_label_rela r ON r.pati_id = p.pati_id AND r.label_id = %(label_id)s"
     total, rows = _fetch_page(
         tx,
         "p.pati_id, p.name, p.gender, p.birthday, p.phone_sealed, p.status, p.created_at",
         f"""
-        patients p {labelled if label_id else ""}
+        patients p {own if doctor_id else ""} {labelled if label_id else ""}
         WHERE p.tenant_id = %(tenant_id)s AND p.status <> %(merged)s
           {"AND p.name_key LIKE %(name)s" if name_key else ""}
           {"AND p.phone_blind = %(phone_blind)s" if phone_blind else ""}
@@ -102,7 +107,7 @@ def list_patients(
         """,
         "p.pati_id DESC",
         limits,
-        tenant_id=tenant_id,
+        **doctor_patients.build_params(tenant_id, doctor_id or 0),
         merged=PatientStatus.MERGED,
         name=_escape_like(name_key) + "%",
         phone_blind=phone_blind,
@@ -155,19 +160,20 @@ def list_doctors(tx: Tx, tenant_id: int, name: str | None, limits: OffsetAndLimi
 
 
 def list_accesses(
-    tx: Tx, tenant_id: int, pati_id: int | None, user_id: int | None, limits: OffsetAndLimit
+    tx: Tx, tenant_id: int, pati_id: int | None, user_id: int | None, only_break_glass: bool, limits: OffsetAndLimit
 ) -> tuple[int, list[AccessEntry]]:
     """Return the entries of the access log, newest first."""
     total, rows = _fetch_page(
         tx,
         """
-        a.entry_id, a.at, a.user_id, a.pati_id, a.action,
+        a.entry_id, a.at, a.user_id, a.pati_id, a.action, a.is_break_glass, a.reason,
         (SELECT s.name FROM staff s WHERE s.user_id = a.user_id) AS user_name,
-        (SELECT p.name FROM patients p WHERE p.pati_id = a.pati_id) AS pati_name
+        COALESCE((SELECT p.name FROM patients p WHERE p.pati_id = a.pati_id), '') AS pati_name
         """,
         f"""
         patient_access a WHERE a.tenant_id = %(tenant_id)s
           {"AND a.pati_id = %(pati_id)s" if pati_id else ""} {"AND a.user_id = %(user_id)s" if user_id else ""}
+          {"AND a.is_break_glass = TRUE" if only_break_glass else ""}
         """,
         "a.entry_id DESC",
         limits,
@@ -175,7 +181,7 @@ def list_accesses(
         pati_id=pati_id,
         user_id=user_id,
     )
-    return total, [AccessEntry(**row) for row in rows]
+    return total, [AccessEntry(**{**row, "is_break_glass": bool(row["is_break_glass"])}) for row in rows]
 
 
 def _build_contains_pattern(part: str | None) -> str:

@@ -15,7 +15,7 @@ from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
 from chalicelib.people.patient_status import PatientStatus
 from chalicelib.people.patients import Patient
-from chalicelib.staff import list_store, patient_saving, store
+from chalicelib.staff import file_access, list_store, patient_saving, store
 from chalicelib.staff.labels import LabelKind
 from chalicelib.staff.list_store import AccessEntry, PatientSummary
 from chalicelib.staff.patient_models import (
@@ -26,6 +26,7 @@ from chalicelib.staff.patient_models import (
     PatientGuardian,
     PatientInfo,
     PatientListQuery,
+    PatientQuery,
 )
 from chalicelib.staff.store import AccessAction, LabelRecord
 
@@ -40,52 +41,65 @@ class PatientFile:
     labels: list[LabelRecord]
 
 
-def get_info(caller: Caller, pati_id: int) -> PatientInfo:
+def get_info(caller: Caller, query: PatientQuery) -> PatientInfo:
     """Return a file unmasked and enter the access into the log.
 
     Raises:
-        ApiError: 404 if the tenant has no such file.
+        ApiError: 404 if the tenant has no such file; 403 (REASON_REQUIRED) if the caller may open it for a reason only.
     """
     field_encryption.preload_keys()
-    file = mysql.run_transaction(lambda tx: _get_and_log_access(tx, caller, pati_id))
+    file = mysql.run_transaction(lambda tx: _get_and_log_access(tx, caller, query))
     return _build_info(caller, file)
 
 
 def search(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]:
-    """Return a page of files, with masked phone numbers."""
-    tenant_id = caller.tenant_id
+    """Return a page of files, with masked phone numbers.
+
+    A doctor finds their own patients; for a reason, which is logged, those of the hospital.
+    """
     field_encryption.preload_keys()
-    total, found = list_store.list_patients(
-        mysql.autocommit,
+    logs = caller.role == Role.DOCTOR and bool(query.reason)
+    run = mysql.run_transaction if logs else mysql.run_autocommit
+    total, found = run(lambda tx: _search_and_log(tx, caller, query))
+    listed = [_build_listed_patient(caller.tenant_id, patient) for patient in found]
+    return Page[ListedPatient].build(query, total, listed)
+
+
+def _search_and_log(tx: Tx, caller: Caller, query: PatientListQuery) -> tuple[int, list[PatientSummary]]:
+    tenant_id, is_doctor = caller.tenant_id, caller.role == Role.DOCTOR
+    if is_doctor and query.reason:
+        file_access.log_search(tx, caller, query.reason)
+    return list_store.list_patients(
+        tx,
         tenant_id,
         name_key=names.build_key(query.pati_name or ""),
         phone_blind=phones.compute_blind_index(tenant_id, query.pati_phone) if query.pati_phone else None,
         identities=_list_identities(tenant_id, query),
-        pati_id=query.pati_id
-        and (patients.find_current_id(mysql.autocommit, tenant_id, query.pati_id) or query.pati_id),
+        pati_id=query.pati_id and (patients.find_current_id(tx, tenant_id, query.pati_id) or query.pati_id),
         card_no=query.card_no,
         label_id=query.label_id,
+        doctor_id=caller.user_id if is_doctor and not query.reason else None,
         limits=(query.offset, query.page_size),
     )
-    listed = [_build_listed_patient(tenant_id, patient) for patient in found]
-    return Page[ListedPatient].build(query, total, listed)
 
 
 def list_accesses(caller: Caller, query: AccessLogQuery) -> Page[Access]:
     """Return a page of the access log."""
     limits = (query.offset, query.page_size)
-    total, found = list_store.list_accesses(mysql.autocommit, caller.tenant_id, query.pati_id, query.user_id, limits)
+    total, found = list_store.list_accesses(
+        mysql.autocommit, caller.tenant_id, query.pati_id, query.user_id, query.break_glass, limits
+    )
     return Page[Access].build(query, total, [_build_access(entry) for entry in found])
 
 
-def _get_and_log_access(tx: Tx, caller: Caller, pati_id: int) -> PatientFile:
-    patient = patients.get(tx, caller.tenant_id, pati_id)
-    store.insert_access(tx, caller.tenant_id, caller.user_id, pati_id, AccessAction.READ)
+def _get_and_log_access(tx: Tx, caller: Caller, query: PatientQuery) -> PatientFile:
+    patient = patients.get(tx, caller.tenant_id, query.pati_id)
+    file_access.open_file(tx, caller, patient, AccessAction.READ, query.reason)
     return PatientFile(
         patient,
-        patient_documents.list_of_patient(tx, caller.tenant_id, pati_id),
-        guardians.find(tx, caller.tenant_id, pati_id),
-        store.list_patient_labels(tx, pati_id),
+        patient_documents.list_of_patient(tx, caller.tenant_id, query.pati_id),
+        guardians.find(tx, caller.tenant_id, query.pati_id),
+        store.list_patient_labels(tx, query.pati_id),
     )
 
 
@@ -180,9 +194,11 @@ def _build_access(entry: AccessEntry) -> Access:
         at=clock.format_wire_time(entry.at),
         user_id=str(entry.user_id),
         user_name=entry.user_name,
-        pati_id=str(entry.pati_id),
+        pati_id=str(entry.pati_id or ""),
         pati_name=entry.pati_name,
         action=entry.action,
+        break_glass=entry.is_break_glass,
+        reason=entry.reason,
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from chalicelib.http.fields import (
     Birthday,
+    Boolean,
     ContactPhone,
     Gender,
     Id,
@@ -13,6 +14,7 @@ from chalicelib.http.fields import (
     Name,
     OptionalContactPhone,
     OptionalId,
+    OptionalReason,
     PageQuery,
     Relation,
     WireModel,
@@ -24,6 +26,12 @@ from chalicelib.staff.label_models import Label
 STATUS_DESCRIPTION = "declared 未核验，verified 已核验，temporary 临时（无名氏），merged 已合并"
 RELATION_DESCRIPTION = "1 本人，2 配偶，3 父母，4 子女，5 其他亲属，9 其他"
 ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+FileReason = Annotated[
+    OptionalReason,
+    Field(
+        description="查阅原因，记入查阅记录；医生打开非本人患者的档案、打开已封存的档案时必填", examples=["急诊会诊"]
+    ),
+]
 OptionalRelation = Annotated[Relation | None, BeforeValidator(empty_to_none)]
 
 
@@ -62,6 +70,7 @@ class SavePatientRequest(WireModel):
     cont_phone: OptionalContactPhone = ""
     pati_group_id: OptionalId = Field(None, description="空：不在任何分组")
     labels: list[LabelReference] | None = Field(None, validation_alias="list", description="标签", max_length=100)
+    reason: FileReason = None
 
 
 class SavePatientResponse(WireModel):
@@ -74,9 +83,10 @@ class SavePatientResponse(WireModel):
 
 
 class PatientQuery(WireModel):
-    """A patient file."""
+    """A patient file, and why it is opened."""
 
     pati_id: Id = Field(examples=["1"])
+    reason: FileReason = None
 
 
 class PatientDocument(WireModel):
@@ -142,6 +152,9 @@ class PatientListQuery(PageQuery):
     pati_id: OptionalId = Field(None, description="患者号，即条码的内容；已合并的档案返回现在的档案")
     card_no: str = Field("", description="就诊卡号", pattern="^([0-9]{12})?$", examples=["", "048153726190"])
     label_id: OptionalId = Field(None, description="分组或标签")
+    reason: OptionalReason = Field(
+        None, description="医生：填写原因则查找全院患者，记入查阅记录；不填只查本人的患者", examples=["", "急诊会诊"]
+    )
 
 
 class ListedPatient(WireModel):
@@ -162,6 +175,7 @@ class AccessLogQuery(PageQuery):
 
     pati_id: OptionalId = None
     user_id: OptionalId = Field(None, description="员工")
+    break_glass: Boolean = Field(False, description="true：只看须填写原因的查阅", examples=["true"])
 
 
 class Access(WireModel):
@@ -171,6 +185,8 @@ class Access(WireModel):
     at: str = Field(examples=["2026-01-05 09:30:00"])
     user_id: IdText = Field(examples=["3"])
     user_name: str = Field(examples=["陈医生"])
-    pati_id: IdText = Field(examples=["1"])
+    pati_id: IdText = Field(description="查找没有患者编号", examples=["1"])
     pati_name: str = Field(examples=["林小雨"])
-    action: str = Field(description="read 查看，filed 建档，changed 修改", examples=["read"])
+    action: str = Field(description="read 查看，filed 建档，changed 修改，searched 查找全院患者", examples=["read"])
+    break_glass: bool = Field(description="须填写原因的查阅：非本人的患者，或已封存的档案", examples=[False])
+    reason: str = Field(description="没有填写则为空", examples=[""])

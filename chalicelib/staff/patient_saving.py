@@ -20,7 +20,7 @@ from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
 from chalicelib.people.patient_status import PatientStatus
 from chalicelib.people.patients import Patient, PatientDetails
-from chalicelib.staff import labels, store
+from chalicelib.staff import file_access, labels, store
 from chalicelib.staff.label_models import Label
 from chalicelib.staff.labels import LabelKind
 from chalicelib.staff.patient_models import SavePatientRequest, SavePatientResponse
@@ -52,9 +52,10 @@ def save(caller: Caller, request: SavePatientRequest, idempotency_key: str | Non
             Without a key, so does an equal request of the same person within seconds.
 
     Raises:
-        ApiError: 400 if a document is invalid or contradicts birthday or gender; 404 if the tenant has no such file,
-            group or label; 409 if a verified file with a document is of another person or name, if the file was merged,
-            or if another request had this key.
+        ApiError: 400 if a document is invalid or contradicts birthday or gender; 403 (REASON_REQUIRED) if the caller
+            may change the file for a reason only; 404 if the tenant has no such file, group or label; 409 if a verified
+            file with a document is of another person or name, if the file was merged, or if another request had this
+            key.
     """
     field_encryption.preload_keys()
     form = _parse(caller, request, idempotency_key)
@@ -118,13 +119,11 @@ def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, l
         double_submission.lock_sender(tx, tenant_id, caller.principal)
         if earlier := _find_double_submission(tx, caller, request):
             return earlier
-    existing = request.pati_id or _find_verified(tx, tenant_id, form)
-    if existing:
-        pati_id, action = existing, AccessAction.CHANGED
-        _update(tx, caller, existing, form)
+    if pati_id := request.pati_id or _find_verified(tx, tenant_id, form):
+        _update(tx, caller, pati_id, form)
     else:
-        pati_id, action = _create(tx, caller, form), AccessAction.CREATED
-    store.insert_access(tx, tenant_id, caller.user_id, pati_id, action)
+        pati_id = _create(tx, caller, form)
+        store.insert_access(tx, tenant_id, caller.user_id, pati_id, AccessAction.CREATED, request.reason or "")
     if form.guardian:
         guardians.save(tx, tenant_id, pati_id, form.guardian, caller.user_id)
     if "pati_group_id" in request.model_fields_set:
@@ -159,6 +158,7 @@ def _create(tx: Tx, caller: Caller, form: PatientForm) -> int:
 def _update(tx: Tx, caller: Caller, pati_id: int, form: PatientForm) -> None:
     tenant_id, request = caller.tenant_id, form.request
     patient = patients.get(tx, tenant_id, pati_id, for_update=True)
+    file_access.open_file(tx, caller, patient, AccessAction.CHANGED, request.reason)
     if patient.status == PatientStatus.MERGED:
         raise ApiError(errors.CONFLICT, f"该档案已合并到患者号 {patient.merged_into}")
     patients.update(tx, tenant_id, pati_id, _merge_details(patient, request))

@@ -17,6 +17,7 @@ class AccessAction(StrEnum):
     READ = "read"
     CREATED = "filed"  # the word that the API publishes
     CHANGED = "changed"
+    SEARCHED = "searched"  # all files of the hospital, as a doctor
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,16 +254,32 @@ def find_patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int 
     return pati_id
 
 
-def insert_access(tx: Tx, tenant_id: int, user_id: int, pati_id: int, action: AccessAction) -> None:
-    """Add an entry to the access log."""
+def insert_access(
+    tx: Tx,
+    tenant_id: int,
+    user_id: int,
+    pati_id: int | None,
+    action: AccessAction,
+    reason: str = "",
+    *,
+    is_break_glass: bool = False,
+) -> None:
+    """Add an entry to the access log.
+
+    Args:
+        pati_id: None for a search.
+        is_break_glass: the user may do this for a reason only.
+    """
     tx.execute(
         """
-        INSERT INTO patient_access (tenant_id, user_id, pati_id, action, at)
-        VALUES (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(action)s, %(now)s)
+        INSERT INTO patient_access (tenant_id, user_id, pati_id, action, is_break_glass, reason, at)
+        VALUES (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(action)s, %(is_break_glass)s, %(reason)s, %(now)s)
         """,
         tenant_id=tenant_id,
         user_id=user_id,
         pati_id=pati_id,
         action=action,
+        is_break_glass=is_break_glass,
+        reason=reason,
         now=clock.now(),
     )

@@ -8,10 +8,6 @@ from chalicelib.messaging import ids
 WITHDRAWAL_COLUMNS = """
     w.withdrawal_id, w.withdrawn_by, w.reason, w.at, c.public_id, m.tick, m.tag, m.sender, m.sent_at
 """
-JOIN_MESSAGE = """
-    JOIN conversations c ON c.conversation_id = w.conversation_id
-    JOIN messages m ON m.conversation_id = w.conversation_id AND m.seq = w.seq
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,10 @@ def list_withdrawals(tx: Tx, tenant_id: int, withdrawn_by: str, before: int, lim
     """
     rows = tx.fetch_all(
         f"""
-        SELECT {WITHDRAWAL_COLUMNS} FROM withdrawals w {JOIN_MESSAGE}
+        SELECT {WITHDRAWAL_COLUMNS}
+        FROM withdrawals w
+        STRAIGHT_JOIN messages m ON m.conversation_id = w.conversation_id AND m.seq = w.seq
+        STRAIGHT_JOIN conversations c ON c.conversation_id = w.conversation_id
         WHERE w.tenant_id = %(tenant_id)s AND w.withdrawal_id < %(before)s
           {"AND w.withdrawn_by = %(withdrawn_by)s" if withdrawn_by else ""}
         ORDER BY w.withdrawal_id DESC LIMIT %(limit)s

@@ -111,7 +111,7 @@ def test_id_number_has_one_file_with_one_name(hospital: Hospital) -> None:
     number = build_unused_id_number()
     pati_id = staff_client.create_patient_file(hospital.desk, pati_id_number=number)
     again = staff_client.save_patient(
-        hospital.chen, pati_id_number=number.lower(), pati_id_type="01", pati_phone="13800000009"
+        hospital.admin, pati_id_number=number.lower(), pati_id_type="01", pati_phone="13800000009"
     )
     assert again.data["pati_id"] == pati_id
     assert staff_client.get_patient_info(hospital.desk, pati_id).data["pati_phone"] == "13800000009"

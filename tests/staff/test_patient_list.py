@@ -19,7 +19,7 @@ def search_names(person: Person, **query: Any) -> list[str]:
 def test_search_by_the_beginning_of_a_name_newest_first(hospital: Hospital) -> None:
     for name in ("林小雨", "林大雨", "王小林"):
         staff_client.create_patient_file(hospital.desk, pati_name=name)
-    assert search_names(hospital.chen, pati_name="林") == ["林大雨", "林小雨"]
+    assert search_names(hospital.desk, pati_name="林") == ["林大雨", "林小雨"]
     assert search_names(hospital.desk, pati_name="林小雨") == ["林小雨"]
     assert search_names(hospital.admin) == ["王小林", "林大雨", "林小雨"]
     assert search_names(hospital.desk, pati_name="陈") == []

@@ -52,8 +52,8 @@ def create_patient_file(person: Person, **fields: Any) -> str:
     return str(save_patient(person, **fields).data["pati_id"])
 
 
-def get_patient_info(person: Person, pati_id: Any) -> ApiResponse:
-    return get(f"{STAFF_PATH}/pati_info", person.token, pati_id=pati_id)
+def get_patient_info(person: Person, pati_id: Any, **query: Any) -> ApiResponse:
+    return get(f"{STAFF_PATH}/pati_info", person.token, pati_id=pati_id, **query)
 
 
 def search_patients(person: Person, **query: Any) -> ApiResponse:
