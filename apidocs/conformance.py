@@ -59,6 +59,7 @@ EXAMPLE_PRECONDITIONS = {
     f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code_validate": "a code that was sent",
     f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code": "a phone without a recent code",
 }
+STRONG = "password is strong"
 # Operations with rules that their schemas cannot express, and those rules.
 RULES_BEYOND_SCHEMAS = {
     f"/msg_service/msg/{path}": "a hint names an accepted kind; file_size is within its limit"
@@ -73,6 +74,8 @@ RULES_BEYOND_SCHEMAS = {
     f"{PATIENT_SERVICE_PATH}/myinfo": "birthday is not in the future",
     f"{PATIENT_SERVICE_PATH}/myinfo/upload_picture": "a hint names an accepted kind; file_size is within its limit",
     f"{PATIENT_SERVICE_PATH}/change_password": "oldPassword is the old password",
+    "/pati_service/manager_service/change_password": "oldPassword is the old password, and newPassword is strong",
+    **dict.fromkeys(("/pati_service/manager_service/staff", "/pati_service/manager_service/staff_password"), STRONG),
     **{
         f"{PATIENT_SERVICE_PATH}/{path}": "verCode is the one that was sent"
         for path in ("register", "reset_password", "reset_password/phone_identifying_code_validate")

@@ -63,6 +63,7 @@ class Settings:
     ws_endpoint_url: str  # API Gateway's endpoint to push to open WebSockets; "" if there are none
     ws_timeout_seconds: float  # for connecting, and for each read
     token_days: int  # lifetime of a token
+    staff_idle_minutes: int  # after which a session of staff that is not used ends; 0: never
     sms: SmsSettings
     wechat_api_url: str  # official accounts
     wechat_open_url: str  # OAuth pages, which identify visitors
@@ -104,6 +105,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),
         ws_timeout_seconds=float(env.get("WS_TIMEOUT", "3")),
         token_days=int(env.get("TOKEN_DAYS", "30")),
+        staff_idle_minutes=int(env.get("STAFF_IDLE_MINUTES", "30")),
         sms=_read_sms_settings(env),
         **_read_urls(env),
         hourly_codes_per_address=int(env.get("CODES_OF_ADDRESS", "100")),

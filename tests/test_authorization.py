@@ -31,7 +31,13 @@ CALLERS = {
         frozenset([Role.PUBLIC]),
     ),
     **dict.fromkeys(
+        (f"POST {MANAGER}/logout", f"POST {MANAGER}/change_password"),
+        frozenset([Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN, Role.LIMITED]),
+    ),
+    **dict.fromkeys(
         (
+            f"GET {MANAGER}/sessions",
+            f"POST {MANAGER}/sessions/end",
             f"GET {MANAGER}/patient_list",
             f"GET {MANAGER}/departments",
             f"GET {MANAGER}/schedules",
@@ -90,6 +96,8 @@ CALLERS = {
             f"POST {PATIENT}/export",
             f"GET {PATIENT}/export",
             f"POST {PATIENT}/member/remove",
+            f"GET {PATIENT}/sessions",
+            f"POST {PATIENT}/sessions/end",
         ),
         frozenset([Role.PATIENT]),
     ),

@@ -31,6 +31,7 @@ from tests.support.owned_ids import PERSONAL_KINDS, create_ids
 UNKNOWN_IDS = {
     **dict.fromkeys(("consult", "chat", "conversation", "group"), "87ba7679-b682-47e7-8499-0385dda22b66"),
     **dict.fromkeys(("message", "chat_message"), "EDCZL-SY32-243Y-VWQ"),
+    "login": "0123456789abcdef",
 }
 OTHER_HOSPITAL_TEXT = "别处的秘密"  # in all texts of another hospital
 OTHER_USERS_TEXT = "两人的秘密"  # in all texts of two other users of the same hospital

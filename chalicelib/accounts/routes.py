@@ -27,8 +27,10 @@ from chalicelib.accounts.models import (
     VerifyCodeRequest,
 )
 from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, CONSENT_REQUIRED, NOT_FOUND, RATE_LIMITED, TOO_MANY_REQUESTS
+from chalicelib.http import session_fields
 from chalicelib.http.routing import Routes
-from chalicelib.identity import sms_codes
+from chalicelib.http.session_fields import EndSessionRequest, ListedSession
+from chalicelib.identity import sessions, sms_codes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
 
@@ -96,14 +98,35 @@ def login(caller: Caller, body: SignInRequest) -> SignInResponse:
     "/pati_service/patient_service/change_password", callers=[Role.PATIENT], errors=[CONFLICT, TOO_MANY_REQUESTS]
 )
 def change_password(caller: Caller, body: ChangePasswordRequest) -> None:
-    """患者修改密码，通过老密码修改密码"""
+    """患者修改密码，通过老密码修改密码
+
+    Ends all other sessions of the account.
+    """
     sign_in.change_password(caller, body)
 
 
 @routes.post("/pati_service/patient_service/logout", callers=[Role.PATIENT, Role.LIMITED])
 def logout(caller: Caller) -> None:
     """患者退出登录"""
-    sign_in.sign_out(caller)
+    sessions.end_current(caller)
+
+
+@routes.get("/pati_service/patient_service/sessions", callers=[Role.PATIENT])
+def list_sessions(caller: Caller) -> list[ListedSession]:
+    """我的登录会话
+
+    Where the account is signed in, the last used first; at most 100.
+    """
+    return session_fields.build_list(sessions.list_own(caller))
+
+
+@routes.post("/pati_service/patient_service/sessions/end", callers=[Role.PATIENT], errors=[NOT_FOUND])
+def end_session(caller: Caller, body: EndSessionRequest) -> None:
+    """结束我的登录会话
+
+    Signs out one device, or all others. Ending a session that has ended changes nothing.
+    """
+    sessions.end_own(caller, body.session_id)
 
 
 @routes.post("/pati_service/patient_service/member", callers=[Role.PATIENT], errors=[CONFLICT, CONSENT_REQUIRED])

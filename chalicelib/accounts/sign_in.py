@@ -13,7 +13,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.identity import attempts, passwords, sms_codes, tokens
+from chalicelib.identity import attempts, passwords, sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.people import account_phones, accounts, double_submission, phones
@@ -69,10 +69,12 @@ def _find_double_submission(caller: Caller, request: SignUpRequest) -> int | Non
 
 
 def _build_sign_in(caller: Caller, user_id: int) -> SignInResponse:
-    return SignInResponse(userId=str(user_id), token=_issue_token(mysql.autocommit, caller, user_id))
+    token = mysql.run_transaction(lambda tx: _issue_token(tx, caller, user_id))
+    return SignInResponse(userId=str(user_id), token=token)
 
 
 def _issue_token(tx: Tx, caller: Caller, user_id: int) -> str:
+    accounts.record_sign_in(tx, caller.tenant_id, user_id)
     return tokens.issue_in_transaction(
         tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT, device=caller.device, address=caller.address
     )
@@ -103,11 +105,6 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
         return _issue_token(tx, caller, user_id)
 
     return SignInResponse(userId=str(user_id), token=mysql.run_transaction(issue))
-
-
-def sign_out(caller: Caller) -> None:
-    """Revoke the token of this request."""
-    tokens.revoke_by_hash(bytes.fromhex(caller.token_hash_hex))
 
 
 def check_code(caller: Caller, request: VerifyCodeRequest) -> None:
@@ -145,7 +142,7 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
 
 
 def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
-    """Set a password by the old one. Sessions stay valid.
+    """Set a password by the old one, and end the account's other sessions.
 
     Raises:
         ApiError: 400 if the old password is wrong, 409 if a concurrent request has changed it, 429 after too many
@@ -159,6 +156,12 @@ def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
     if not passwords.matches(request.oldPassword, account.password_hash):
         raise ApiError(errors.BAD_PARAMETER, "oldPassword：密码错误")
     new_hash, old_hash = passwords.hash_password(request.newPassword), account.password_hash
-    if not accounts.set_password(mysql.autocommit, caller.tenant_id, caller.user_id, new_hash, old_hash):
-        raise ApiError(errors.CONFLICT, "密码刚刚被修改过")
+
+    def change(tx: Tx) -> None:
+        if not accounts.set_password(tx, caller.tenant_id, caller.user_id, new_hash, old_hash):
+            raise ApiError(errors.CONFLICT, "密码刚刚被修改过")
+        sessions.end_others(tx, caller)
+
+    mysql.run_transaction(change)
+    tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
     attempts.record_success(*subject)

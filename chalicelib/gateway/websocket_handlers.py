@@ -77,7 +77,8 @@ def connect(connection_id: str, event: Event) -> None:
     query = parse_fields(ConnectQuery, event.get("queryStringParameters") or {})
     if query.protoc != "ws":
         raise ApiError(errors.UNSUPPORTED_PROTOCOL)
-    caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES), _get_client_address(event))
+    address = _get_client_address(event)
+    caller = callers.identify({"token": query.token}, frozenset(PARTICIPANT_ROLES), address, listens=True)
     logs.bind(tenant_id=caller.tenant_id, principal=caller.principal)
     rate_limits.require(Owner(caller.tenant_id, caller.principal), RateLimit.CONNECTIONS)
     socket = Socket(caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex), query.events == "1")

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from chalicelib import clock
+from chalicelib.identity import password_rules
 from chalicelib.messaging import ids
 from chalicelib.people import phone_numbers
 
@@ -183,8 +184,22 @@ OptionalContactPhone = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^$|{CONTACT_PHONE_PATTERN}"}),
 ]
 
-Password = Annotated[str, Field(min_length=8, max_length=72, examples=["Demo-12345"])]
-"""A new password; existing ones may be shorter."""
+Password = Annotated[
+    str, Field(min_length=8, max_length=72, examples=["Demo-12345"]), AfterValidator(password_rules.require_uncommon)
+]
+"""A new password of a patient; existing ones may be shorter."""
+
+StaffPassword = Annotated[
+    str,
+    Field(
+        min_length=password_rules.MIN_LENGTH_FOR_STAFF,
+        max_length=72,
+        description=password_rules.STAFF_RULE,
+        examples=["Demo-12345"],
+    ),
+    AfterValidator(password_rules.require_strong),
+]
+"""A new password of a member of staff; existing ones may be weaker."""
 
 Name = Annotated[
     str,

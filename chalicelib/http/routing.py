@@ -270,7 +270,7 @@ def _identify_caller(
     # WeChat Pay's notifications, which need no address, do not have to come through the proxies.
     address = "" if annotation == OptionalTenantCaller else get_client_address(request)
     try:
-        caller = callers.identify(headers, endpoint.callers, address, batch, token_in_query=takes_token(endpoint))
+        caller = callers.identify(headers, endpoint.callers, address, batch, listens=takes_token(endpoint))
     except ApiError as error:
         if annotation != OptionalTenantCaller or error.kind is not errors.BAD_PARAMETER:
             raise

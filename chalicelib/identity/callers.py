@@ -45,7 +45,7 @@ def identify(
     address: str = "",
     batch: ScriptBatch | None = None,
     *,
-    token_in_query: bool = False,
+    listens: bool = False,
 ) -> Caller:
     """Return the caller of a request.
 
@@ -55,7 +55,8 @@ def identify(
             Role.LIMITED is, limited sessions of the other roles may call it too.
         address: the client's IP address.
         batch: other scripts to run in the round trip that checks the token.
-        token_in_query: whether the endpoint takes the token from the query string, which the error then names.
+        listens: whether the request waits for events: its token is in the query string, and the request, which a page
+            sends by itself, does not count as a use of the session.
 
     Raises:
         ApiError: 401 without a valid token or key, 403 for another role or tenant or a limited session, 400 if a
@@ -68,9 +69,9 @@ def identify(
         key = internal_keys.authenticate(internal_key)
         caller = Caller(key.tenant_id, Role.SERVICE, address=address, key_id=key.key_id)
     elif not get_token(headers):
-        raise ApiError(errors.INVALID_TOKEN, _describe_credentials(allowed, token_in_query))
+        raise ApiError(errors.INVALID_TOKEN, _describe_credentials(allowed, token_in_query=listens))
     else:
-        caller = _authenticate_token(headers, allowed, address, batch)
+        caller = _authenticate_token(headers, allowed, address, batch, listens)
     require_same_tenant(headers.get("tenantid", ""), caller)
     return caller
 
@@ -99,20 +100,22 @@ def _describe_credentials(allowed: frozenset[Role], token_in_query: bool) -> str
 
 
 def _authenticate_token(
-    headers: Mapping[str, str], allowed: frozenset[Role], address: str, batch: ScriptBatch | None
+    headers: Mapping[str, str], allowed: frozenset[Role], address: str, batch: ScriptBatch | None, listens: bool
 ) -> Caller:
-    token = get_token(headers)
-    session = tokens.find_session(token, batch)
+    token_hash = tokens.hash_token(get_token(headers))
+    session = tokens.find_session_by_hash(token_hash, batch)
     if session is None:
         raise ApiError(errors.INVALID_TOKEN)
     _require_allowed(session, allowed)
+    if not listens:
+        tokens.record_use(token_hash, session)
     return Caller(
         session.tenant_id,
         session.role,
         session.principal,
         session.platform,
         address=address,
-        token_hash_hex=tokens.hash_token(token).hex(),
+        token_hash_hex=token_hash.hex(),
         key_id=session.key_id,
         device=_get_device(headers),
     )

@@ -6,23 +6,40 @@ MySQL, then an announcement to requests that wait. It takes effect at once, or w
 
 A limited session has Role.LIMITED until its limit is lifted: its owner has to confirm who they are, or staff have to
 set up their second factor.
+
+A session of staff ends when it was not used for settings.staff_idle_minutes. The last use is stored with a precision of
+a minute, so that few requests write it.
 """
 
 import hashlib
 import json
+import logging
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chalicelib import clock
 from chalicelib.adapters import cache, mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.redis import ScriptBatch
+from chalicelib.errors import ApiError
 from chalicelib.identity import session_changes
-from chalicelib.people.roles import Role
+from chalicelib.people.roles import STAFF_ROLES, Role
 from chalicelib.settings import settings
 
-MAX_REMEMBERED_OWNERS = 10_000  # of a process
+logger = logging.getLogger(__name__)
+
+MAX_REMEMBERED_TOKENS = 10_000  # of a process
+USE_PRECISION = 3600 * clock.SECOND  # a use is stored if the stored one is older
+USE_PRECISION_FOR_STAFF = 60 * clock.SECOND
+
+# The rows of tokens that are valid, apart from those of idle staff. Parameter: now.
+VALID_TOKENS_SQL = """
+    tokens t
+    LEFT JOIN staff s ON t.principal LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(t.principal, 6) AS UNSIGNED)
+    WHERE t.expires_at > %(now)s AND t.revoked_at IS NULL AND s.disabled_at IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class Session:
     role: Role  # LIMITED for a limited session
     platform: int  # as stated by the client of document 004
     expires_at: int
+    last_used_at: int  # see `record_use`
     key_id: int = 0  # the internal key that issued the token, 0 after a sign-in
     lifted_role: Role | None = None  # of a limited session: its role once the limit is lifted
 
@@ -120,11 +138,13 @@ def find_session(token: str, batch: ScriptBatch | None = None) -> Session | None
 
 def find_session_by_hash(token_hash: bytes, batch: ScriptBatch | None = None) -> Session | None:
     """Return the valid session of the token with this hash, or None. See `find_session`."""
-    session = _find_cached_session(token_hash, batch) or _find_stored_session(token_hash)
-    if session is None or session.expires_at <= clock.now():
+    session = _find_cached_session(token_hash, batch)
+    if session is None or _is_idle(session):  # a use may have been stored after it was cached
+        session = _find_stored_session(token_hash)
+    if session is None or session.expires_at <= clock.now() or _is_idle(session):
         _owners.pop(token_hash, None)
         return None
-    _remember_owner(token_hash, Owner(session.tenant_id, session.principal))
+    _remember(_owners, token_hash, Owner(session.tenant_id, session.principal))
     return session
 
 
@@ -133,15 +153,51 @@ def find_last_owner(token: str) -> Owner | None:
     return _owners.get(hash_token(token)) if token else None
 
 
+def record_use(token_hash: bytes, session: Session) -> None:
+    """Store that a request of its owner used a session, with a precision of a minute for staff and an hour for others.
+
+    Failing to store it fails no request: reading messages needs no MySQL.
+    """
+    now, precision = clock.now(), USE_PRECISION_FOR_STAFF if _is_of_staff(session) else USE_PRECISION
+    if now - max(session.last_used_at, _stored_uses.get(token_hash, 0)) < precision:
+        return
+    _remember(_stored_uses, token_hash, now, replace=True)
+    try:
+        mysql.autocommit.execute(
+            "UPDATE tokens SET last_used_at = %(now)s WHERE token_hash = %(token_hash)s AND last_used_at < %(now)s",
+            token_hash=token_hash,
+            now=now,
+        )
+    except ApiError:
+        logger.warning("use of a session not stored")
+
+
+def compute_idle_limit(now: int) -> int:
+    """Return the instant before which a session of staff must have been used last to be over; 0 if they never are."""
+    limit = settings.staff_idle_minutes * 60 * clock.SECOND
+    return now - limit - USE_PRECISION_FOR_STAFF if limit else 0
+
+
+def _is_idle(session: Session) -> bool:
+    return _is_of_staff(session) and session.last_used_at < compute_idle_limit(clock.now())
+
+
+def _is_of_staff(session: Session) -> bool:
+    return (session.lifted_role or session.role) in STAFF_ROLES
+
+
+T = TypeVar("T")
 _owners: dict[bytes, Owner] = {}  # by token hash, oldest first
+_stored_uses: dict[bytes, int] = {}  # when this process stored the last use, by token hash, oldest first
 
 
-def _remember_owner(token_hash: bytes, owner: Owner) -> None:
-    if token_hash not in _owners:
-        _owners[token_hash] = owner
-        while len(_owners) > MAX_REMEMBERED_OWNERS:
+def _remember(values: dict[bytes, T], token_hash: bytes, value: T, replace: bool = False) -> None:
+    """Add a value for a token to those of this process, and remove the oldest beyond MAX_REMEMBERED_TOKENS."""
+    if replace or token_hash not in values:
+        values[token_hash] = value
+        while len(values) > MAX_REMEMBERED_TOKENS:
             with suppress(KeyError, RuntimeError, StopIteration):  # another thread may remove the same one
-                del _owners[next(iter(_owners))]
+                del values[next(iter(values))]
 
 
 def revoke_by_hash(token_hash: bytes) -> None:
@@ -159,16 +215,22 @@ def revoke_by_hash(token_hash: bytes) -> None:
         session_changes.announce(row["tenant_id"], row["principal"].decode())
 
 
-def revoke_all(tx: Tx, tenant_id: int, principal: str) -> None:
-    """Revoke all tokens of a principal. After the commit, call `invalidate_cached_sessions`."""
+def revoke_all(tx: Tx, tenant_id: int, principal: str, except_hash: bytes = b"") -> None:
+    """Revoke all tokens of a principal. After the commit, call `invalidate_cached_sessions`.
+
+    Args:
+        except_hash: hash of a token that stays valid.
+    """
     tx.execute(
         """
         UPDATE tokens SET revoked_at = %(now)s
         WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND revoked_at IS NULL
+          AND token_hash <> %(except_hash)s
         """,
         now=clock.now(),
         tenant_id=tenant_id,
         principal=principal.encode(),
+        except_hash=except_hash,
     )
 
 
@@ -206,26 +268,31 @@ def _find_cached_session(token_hash: bytes, batch: ScriptBatch | None) -> Sessio
 
 def _find_stored_session(token_hash: bytes) -> Session | None:
     row = mysql.autocommit.fetch_one(
-        """
-        SELECT t.tenant_id, t.principal, COALESCE(s.role, t.role) AS role, t.platform, t.expires_at, t.is_limited,
-          COALESCE(t.key_id, 0) AS key_id
-        FROM tokens t
-        LEFT JOIN staff s ON t.principal LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(t.principal, 6) AS UNSIGNED)
-        WHERE t.token_hash = %(token_hash)s AND t.revoked_at IS NULL AND s.disabled_at IS NULL
+        f"""
+        SELECT t.tenant_id, t.principal, COALESCE(s.role, t.role) AS role, t.platform, t.expires_at, t.last_used_at,
+          COALESCE(t.key_id, 0) AS key_id, t.is_limited
+        FROM {VALID_TOKENS_SQL} AND t.token_hash = %(token_hash)s
         """,
         token_hash=token_hash,
+        now=clock.now(),
     )
     if row is None:
         return None
-    copy = [*(row["tenant_id"], row["principal"].decode(), row["role"], row["platform"], row["expires_at"])]
-    copy += [row["key_id"], bool(row["is_limited"])]
+    copy = [*({**row, "principal": row["principal"].decode()}).values()]
     cache.write(_build_cache_key(token_hash), json.dumps(copy))
     return _build_session(*copy)
 
 
 def _build_session(
-    tenant_id: int, principal: str, role: str, platform: int, expires_at: int, key_id: int, is_limited: bool
+    tenant_id: int,
+    principal: str,
+    role: str,
+    platform: int,
+    expires_at: int,
+    last_used_at: int,
+    key_id: int,
+    is_limited: int,
 ) -> Session:
     """Return a session with the values that are cached, in their order."""
     effective, lifted = (Role.LIMITED, Role(role)) if is_limited else (Role(role), None)
-    return Session(tenant_id, principal, effective, platform, expires_at, key_id, lifted)
+    return Session(tenant_id, principal, effective, platform, expires_at, last_used_at, key_id, lifted)

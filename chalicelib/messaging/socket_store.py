@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Tx
+from chalicelib.identity import tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +111,17 @@ def delete(tx: Tx, connection_id: str, before: int) -> tuple[int, str] | None:
 def list_expired(tx: Tx, now: int, oldest: int, limit: int) -> list[ExpiredConnection]:
     """Return connections whose token is no longer valid or that were opened before `oldest`, the oldest first."""
     rows = tx.fetch_all(
-        """
-        SELECT s.connection_id, s.opened_at FROM sockets s
-        LEFT JOIN tokens t ON t.token_hash = s.token_hash AND t.revoked_at IS NULL AND t.expires_at > %(now)s
-        LEFT JOIN staff w
-            ON s.principal LIKE 'user:%%' AND w.user_id = CAST(SUBSTRING(s.principal, 6) AS UNSIGNED)
-            AND w.disabled_at IS NOT NULL
-        WHERE t.token_hash IS NULL OR w.user_id IS NOT NULL OR s.opened_at < %(oldest)s
-        ORDER BY s.opened_at LIMIT %(limit)s
+        f"""
+        SELECT c.connection_id, c.opened_at FROM sockets c
+        WHERE c.opened_at < %(oldest)s OR NOT EXISTS (
+            SELECT 1 FROM {tokens.VALID_TOKENS_SQL} AND t.token_hash = c.token_hash
+              AND (s.user_id IS NULL OR t.last_used_at >= %(idle_limit)s)
+        )
+        ORDER BY c.opened_at LIMIT %(limit)s
         """,
         now=now,
         oldest=oldest,
+        idle_limit=tokens.compute_idle_limit(now),
         limit=limit,
     )
     return [ExpiredConnection(row["connection_id"].decode(), row["opened_at"]) for row in rows]

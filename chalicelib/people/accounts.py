@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
+from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people import names
 
@@ -87,6 +88,18 @@ def set_password(
         expected_hash=expected_hash,
     )
     return changed == 1
+
+
+def record_sign_in(tx: Tx, tenant_id: int, user_id: int) -> None:
+    """Store that the owner of an account signs in now."""
+    tx.execute(
+        """
+        UPDATE accounts SET last_sign_in_at = %(now)s WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
 
 
 def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> Account:

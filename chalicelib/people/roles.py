@@ -17,6 +17,8 @@ class Role(StrEnum):
     LIMITED = "limited"  # a signed-in patient or member of staff who has to confirm their identity first
 
 
+STAFF_ROLES = frozenset([Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN])
+
 ROLE_LABELS = {
     Role.PUBLIC: "任何人（无需登录）",
     Role.PATIENT: "患者",

@@ -8,16 +8,19 @@ from chalicelib.people import persons, phones
 from chalicelib.people.roles import PersonKind, Role
 
 TABLE_NAME = "staff"
+_COLUMNS = "user_id, role, name, password_hash, phone_sealed, phone_blind"
 
 
 @dataclass(frozen=True, slots=True)
 class StaffMember:
-    """A member of staff who may sign in."""
+    """A member of staff."""
 
     user_id: int
     role: Role
     name: str
     password_hash: bytes
+    phone_sealed: bytes  # see `unseal_phone`
+    phone_blind: bytes
 
 
 def find_by_phone(
@@ -31,7 +34,7 @@ def find_by_phone(
     """
     row = tx.fetch_one(
         f"""
-        SELECT user_id, role, name, password_hash FROM staff
+        SELECT {_COLUMNS} FROM staff
         WHERE tenant_id = %(tenant_id)s AND phone_blind = %(phone_blind)s AND disabled_at IS NULL
           AND created_at > %(created_since)s
         {"FOR UPDATE" if for_update else ""}
@@ -43,15 +46,14 @@ def find_by_phone(
     return StaffMember(**{**row, "role": Role(row["role"])}) if row else None
 
 
-def get_phone_blind(tx: Tx, tenant_id: int, user_id: int) -> bytes:
-    """Return the blind index of the phone of a member of staff, who must exist."""
-    return bytes(
-        tx.fetch_value(
-            "SELECT phone_blind FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
-            user_id=user_id,
-            tenant_id=tenant_id,
-        )
+def find(tx: Tx, tenant_id: int, user_id: int) -> StaffMember | None:
+    """Return a member of staff, also a disabled one; None if the tenant has no such member of staff."""
+    row = tx.fetch_one(
+        f"SELECT {_COLUMNS} FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
+        user_id=user_id,
+        tenant_id=tenant_id,
     )
+    return StaffMember(**{**row, "role": Role(row["role"])}) if row else None
 
 
 def create(tx: Tx, tenant_id: int, role: Role, phone: str, name: str, password_hash: bytes) -> int:
@@ -118,16 +120,27 @@ def set_disabled(tx: Tx, tenant_id: int, user_id: int, disabled: bool) -> bool:
     )
 
 
-def set_password(tx: Tx, tenant_id: int, user_id: int, password_hash: bytes) -> bool:
-    """Replace a password hash; return False if the tenant has no such member of staff."""
+def set_password(
+    tx: Tx, tenant_id: int, user_id: int, password_hash: bytes, expected_hash: bytes | None = None
+) -> bool:
+    """Replace a password hash.
+
+    Args:
+        expected_hash: the present hash; None replaces any.
+
+    Returns:
+        False if the tenant has no such member of staff, or the present hash is not `expected_hash`.
+    """
     return bool(
         tx.execute(
             """
             UPDATE staff SET password_hash = %(password_hash)s
             WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+              AND (%(expected_hash)s IS NULL OR password_hash = %(expected_hash)s)
             """,
             password_hash=password_hash,
             user_id=user_id,
             tenant_id=tenant_id,
+            expected_hash=expected_hash,
         )
     )

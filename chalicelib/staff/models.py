@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from chalicelib.http.fields import Id, IdText, Phone, WireModel
+from chalicelib.http.fields import Id, IdText, Phone, StaffPassword, WireModel
 
 
 class StaffSignInRequest(WireModel):
@@ -10,6 +10,13 @@ class StaffSignInRequest(WireModel):
 
     phone: Phone
     password: str = Field(min_length=1, max_length=72, examples=["Demo-12345"])
+
+
+class ChangeStaffPasswordRequest(WireModel):
+    """A password change by the old password."""
+
+    oldPassword: str = Field(min_length=1, max_length=72, examples=["Demo-12345"])
+    newPassword: StaffPassword
 
 
 class StaffSignInResponse(WireModel):

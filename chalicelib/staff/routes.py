@@ -1,8 +1,11 @@
-"""Endpoints of document 003 for staff (manager_service), and administration endpoints of our own."""
+"""Endpoints of document 003 for staff (manager_service), and administration endpoints of our own.
 
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, RATE_LIMITED, REASON_REQUIRED, TOO_MANY_REQUESTS
+access_routes.py has those by which staff sign in and administrators manage staff.
+"""
+
+from chalicelib.errors import CONFLICT, NOT_FOUND, RATE_LIMITED, REASON_REQUIRED
 from chalicelib.http.fields import Page
-from chalicelib.http.routing import IdempotencyKeyHeader, OptionalTenantCaller, RateLimit, RawContent, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, OptionalTenantCaller, RateLimit, RawContent
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.staff import (
     bar_codes,
@@ -11,10 +14,9 @@ from chalicelib.staff import (
     labels,
     patient_files,
     patient_saving,
-    sign_in,
-    staff_admin,
     withdrawn_messages,
 )
+from chalicelib.staff.access_routes import routes
 from chalicelib.staff.label_models import (
     CountedLabels,
     DeleteLabelRequest,
@@ -23,7 +25,7 @@ from chalicelib.staff.label_models import (
     Labels,
     SaveLabelRequest,
 )
-from chalicelib.staff.models import BarCodeLink, BarCodeTicket, MemberQuery, StaffSignInRequest, StaffSignInResponse
+from chalicelib.staff.models import BarCodeLink, BarCodeTicket, MemberQuery
 from chalicelib.staff.patient_models import (
     Access,
     AccessLogQuery,
@@ -35,9 +37,6 @@ from chalicelib.staff.patient_models import (
     SavePatientResponse,
 )
 from chalicelib.staff.staff_models import (
-    ChangeStaffRoleRequest,
-    CreateStaffRequest,
-    CreateStaffResponse,
     Department,
     DepartmentPhotoFormRequest,
     DoctorListQuery,
@@ -45,14 +44,10 @@ from chalicelib.staff.staff_models import (
     DoctorProfile,
     DoctorProfileListQuery,
     ListedDoctor,
-    ListedStaff,
     PhotoForm,
-    ResetStaffPasswordRequest,
     SaveDepartmentRequest,
     SaveDepartmentResponse,
     SaveDoctorRequest,
-    StaffListQuery,
-    StaffReference,
 )
 from chalicelib.staff.withdrawn_models import (
     OriginalMessage,
@@ -61,20 +56,11 @@ from chalicelib.staff.withdrawn_models import (
     WithdrawnMessageQuery,
 )
 
-routes = Routes(__name__)
+__all__ = ["routes"]
+
 STAFF_ROLES = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
 DESK_ROLES = [Role.SERVICE_STAFF, Role.ADMIN]
 NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
-
-
-@routes.post("/pati_service/manager_service/login", callers=[Role.PUBLIC], errors=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
-def login(caller: Caller, body: StaffSignInRequest) -> StaffSignInResponse:
-    """员工登录
-
-    Staff sign in with phone and password. The documents leave this to another system, so the endpoint is our own.
-    Five failures for one phone from one address lock it for 15 minutes.
-    """
-    return sign_in.authenticate(caller, body)
 
 
 @routes.get("/pati_service/manager_service/list", callers=STAFF_ROLES)
@@ -199,51 +185,6 @@ def doctor_list(caller: Caller, query: DoctorListQuery) -> Page[ListedDoctor]:
     Active doctors in the hospital's order. doctor_name filters by a part of the name.
     """
     return doctor_admin.search(caller, query)
-
-
-@routes.get("/pati_service/manager_service/staff_list", callers=[Role.ADMIN], limit=RateLimit.SEARCHES)
-def staff_list(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
-    """员工列表"""
-    return staff_admin.search(caller, query)
-
-
-@routes.post("/pati_service/manager_service/staff", callers=[Role.ADMIN], errors=[CONFLICT])
-def create_staff(caller: Caller, body: CreateStaffRequest) -> CreateStaffResponse:
-    """新增员工"""
-    return staff_admin.create(caller, body)
-
-
-@routes.post("/pati_service/manager_service/staff_role", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
-def staff_role(caller: Caller, body: ChangeStaffRoleRequest) -> None:
-    """更改员工角色
-
-    Takes effect on open sessions at once. Admins cannot change their own role.
-    """
-    staff_admin.change_role(caller, body)
-
-
-@routes.post("/pati_service/manager_service/staff_disable", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
-def staff_disable(caller: Caller, body: StaffReference) -> None:
-    """停用员工
-
-    Takes effect on open sessions at once. Admins cannot disable themselves.
-    """
-    staff_admin.disable(caller, body)
-
-
-@routes.post("/pati_service/manager_service/staff_enable", callers=[Role.ADMIN], errors=[NOT_FOUND])
-def staff_enable(caller: Caller, body: StaffReference) -> None:
-    """启用员工"""
-    staff_admin.enable(caller, body)
-
-
-@routes.post("/pati_service/manager_service/staff_password", callers=[Role.ADMIN], errors=[NOT_FOUND])
-def staff_password(caller: Caller, body: ResetStaffPasswordRequest) -> None:
-    """重置员工密码
-
-    Ends all sessions of the member of staff.
-    """
-    staff_admin.reset_password(caller, body)
 
 
 @routes.get("/pati_service/manager_service/withdrawn_messages", callers=[Role.ADMIN])

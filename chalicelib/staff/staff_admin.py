@@ -1,10 +1,12 @@
-"""Administration of staff. Changes take effect on open sessions at once."""
+"""Administration of staff. Changes take effect on open sessions at once, and are added to the audit log."""
 
 from collections.abc import Callable
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
+from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
@@ -12,7 +14,7 @@ from chalicelib.identity import attempts, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import doctors, double_submission, formatting, phones, staff
 from chalicelib.people.roles import PersonKind
-from chalicelib.staff import list_store
+from chalicelib.staff import list_store, sign_in
 from chalicelib.staff.staff_models import (
     ChangeStaffRoleRequest,
     CreateStaffRequest,
@@ -22,6 +24,8 @@ from chalicelib.staff.staff_models import (
     StaffListQuery,
     StaffReference,
 )
+
+NOT_FOUND_TEXT = "员工不存在"
 
 
 def search(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
@@ -46,12 +50,14 @@ def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
     """Create a member of staff. A double click creates one.
 
     Raises:
-        ApiError: 409 if the tenant has a member of staff with this phone.
+        ApiError: 400 if the password contains the phone or name, 409 if the tenant has a member of staff with this
+            phone.
     """
+    sign_in.require_not_personal("password", request.password, request.phone, request.name)
     field_encryption.preload_keys()
     password_hash = passwords.hash_password(request.password)
     try:
-        user_id = mysql.run_transaction(lambda tx: _insert_staff(tx, caller.tenant_id, request, password_hash))
+        user_id = mysql.run_transaction(lambda tx: _insert_staff(tx, caller, request, password_hash))
     except mysql.DuplicateKeyError:
         earlier = _find_double_submission(caller, request)
         if earlier is None:
@@ -77,17 +83,19 @@ def change_role(caller: Caller, request: ChangeStaffRoleRequest) -> None:
         ApiError: 404 if the tenant has no such member of staff, 409 for the caller's own role.
     """
     _require_not_self(caller, request)
-    _update_staff(caller, request, lambda tx: _set_role(tx, caller.tenant_id, request))
+    _update_staff(
+        caller, request, lambda tx: _set_role(tx, caller.tenant_id, request), change="role", role=request.role
+    )
 
 
 def disable(caller: Caller, request: StaffReference) -> None:
-    """Disable a member of staff.
+    """Disable a member of staff, and revoke their tokens: enabling them again revives none.
 
     Raises:
         ApiError: 404 if the tenant has no such member of staff, 409 for the caller.
     """
     _require_not_self(caller, request)
-    _update_staff(caller, request, lambda tx: staff.set_disabled(tx, caller.tenant_id, request.user_id, True))
+    _update_staff(caller, request, lambda tx: _disable(tx, caller.tenant_id, request.user_id), change="disabled")
 
 
 def enable(caller: Caller, request: StaffReference) -> None:
@@ -96,26 +104,34 @@ def enable(caller: Caller, request: StaffReference) -> None:
     Raises:
         ApiError: 404 if the tenant has no such member of staff.
     """
-    _update_staff(caller, request, lambda tx: staff.set_disabled(tx, caller.tenant_id, request.user_id, False))
+    tenant_id, user_id = caller.tenant_id, request.user_id
+    _update_staff(caller, request, lambda tx: staff.set_disabled(tx, tenant_id, user_id, False), change="enabled")
 
 
 def reset_password(caller: Caller, request: ResetStaffPasswordRequest) -> None:
     """Set a password, revoke every token of the member of staff and unlock their phone.
 
     Raises:
-        ApiError: 404 if the tenant has no such member of staff.
+        ApiError: 400 if the password contains the phone or name, 404 if the tenant has no such member of staff.
     """
+    tenant_id, user_id = caller.tenant_id, request.user_id
+    member = staff.find(mysql.autocommit, tenant_id, user_id)
+    if member is None:
+        raise ApiError(errors.NOT_FOUND, NOT_FOUND_TEXT)
+    phone = staff.unseal_phone(tenant_id, user_id, member.phone_sealed)
+    sign_in.require_not_personal("password", request.password, phone, member.name)
     password_hash = passwords.hash_password(request.password)
-    _update_staff(caller, request, lambda tx: _set_password(tx, caller.tenant_id, request.user_id, password_hash))
-    phone_blind = staff.get_phone_blind(mysql.autocommit, caller.tenant_id, request.user_id)
-    attempts.unlock(caller.tenant_id, PersonKind.STAFF, phone_blind)
+    action = AuditAction.RESET_STAFF_PASSWORD
+    _update_staff(caller, request, lambda tx: _set_password(tx, tenant_id, user_id, password_hash), action)
+    attempts.unlock(tenant_id, PersonKind.STAFF, member.phone_blind)
 
 
-def _insert_staff(tx: Tx, tenant_id: int, request: CreateStaffRequest, password_hash: bytes) -> int:
-    role = Role(request.role)
+def _insert_staff(tx: Tx, caller: Caller, request: CreateStaffRequest, password_hash: bytes) -> int:
+    tenant_id, role = caller.tenant_id, Role(request.role)
     user_id = staff.create(tx, tenant_id, role, request.phone, request.name, password_hash)
     if role == Role.DOCTOR:
         doctors.ensure_profile(tx, tenant_id, user_id)
+    _record(tx, caller, user_id, AuditAction.CHANGE_STAFF, change="created", role=role)
     return user_id
 
 
@@ -124,10 +140,35 @@ def _require_not_self(caller: Caller, target: StaffReference) -> None:
         raise ApiError(errors.CONFLICT, "不能停用自己或更改自己的角色")
 
 
-def _update_staff(caller: Caller, target: StaffReference, work: Callable[[Tx], bool]) -> None:
-    if not mysql.run_transaction(work):
-        raise ApiError(errors.NOT_FOUND, "员工不存在")
+def _update_staff(
+    caller: Caller,
+    target: StaffReference,
+    work: Callable[[Tx], bool],
+    action: AuditAction = AuditAction.CHANGE_STAFF,
+    **detail: str,
+) -> None:
+    """Change a member of staff and add an entry to the audit log. Raises ApiError 404 if `work` returns False."""
+
+    def update(tx: Tx) -> None:
+        if not work(tx):
+            raise ApiError(errors.NOT_FOUND, NOT_FOUND_TEXT)
+        _record(tx, caller, target.user_id, action, **detail)
+
+    mysql.run_transaction(update)
     tokens.invalidate_cached_sessions(caller.tenant_id, f"user:{target.user_id}")
+
+
+def _record(tx: Tx, caller: Caller, user_id: int, action: AuditAction, **detail: str) -> None:
+    audit_log.insert_entry(
+        tx, caller.tenant_id, caller.principal, action, f"user:{user_id}", reason="", key_id=None, **detail
+    )
+
+
+def _disable(tx: Tx, tenant_id: int, user_id: int) -> bool:
+    exists = staff.set_disabled(tx, tenant_id, user_id, True)  # locks the row, for which a sign-in waits
+    if exists:
+        tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
+    return exists
 
 
 def _set_role(tx: Tx, tenant_id: int, request: ChangeStaffRoleRequest) -> bool:

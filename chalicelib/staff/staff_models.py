@@ -12,9 +12,9 @@ from chalicelib.http.fields import (
     PageNum,
     PageQuery,
     PageSize,
-    Password,
     Phone,
     SafeInt,
+    StaffPassword,
     WireModel,
 )
 from chalicelib.http.file_fields import FileHints
@@ -51,7 +51,7 @@ class CreateStaffRequest(WireModel):
     name: Name = Field(examples=["赵医生"])
     phone: Phone = Field(examples=["13900000009"])
     role: StaffRoleName = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
-    password: Password
+    password: StaffPassword
 
 
 class StaffReference(WireModel):
@@ -75,7 +75,7 @@ class ChangeStaffRoleRequest(StaffReference):
 class ResetStaffPasswordRequest(StaffReference):
     """The new password of a member of staff."""
 
-    password: Password
+    password: StaffPassword
 
 
 class SaveDepartmentRequest(WireModel):

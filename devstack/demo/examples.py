@@ -64,6 +64,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
     zhou_id, lin_id = demo["doctors"][1]["doctor_id"], demo["patients"][0]["user_id"]
     parts: list[Callable[[], dict[str, Fields]]] = [
         lambda: _list_people(demo, member_id, chen_id, zhou_id, lin_id),
+        lambda: _begin_sessions(demo["tenant_id"], demo["patients"][0], demo["doctors"][0]),
         lambda: _list_records(lin, desk["token"]),
         lambda: _list_consents(lin),
         lambda: _list_site_messages(lin),
@@ -106,6 +107,18 @@ def _list_people(demo: Fields, member_id: str, chen_id: str, zhou_id: str, lin_i
         f"{STAFF_PATH}/clear_missed_block": {"user_id": ""},
         "/inner/get_token": {"session": f"user:{lin_id}"},
     }
+
+
+def _begin_sessions(tenant_id: str, patient: Fields, doctor: Fields) -> dict[str, Fields]:
+    """Sign in once more as each, and return the ids of these sessions, to be ended."""
+    values = {}
+    for service, person in ((PATIENT_PATH, patient), (STAFF_PATH, doctor)):
+        credentials = {"phone": person["phone"], "password": person["password"]}
+        headers = [("tenantId", tenant_id), ("Content-Type", "application/json")]
+        token = _send("POST", f"{service}/login", headers, json.dumps(credentials).encode())["token"]
+        [current] = [one for one in _get(f"{service}/sessions", token) if one["current"]]
+        values[f"{service}/sessions/end"] = {"session_id": current["session_id"]}
+    return values
 
 
 def _list_records(lin: str, desk: str) -> dict[str, Fields]:

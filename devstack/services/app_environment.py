@@ -39,7 +39,7 @@ def build(venv: str, urls: dict[str, str], tests: bool) -> dict[str, str]:
         "AWS_REGION": s3.REGION,
         "AWS_DEFAULT_REGION": s3.REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
-        **(TEST_SETTINGS if tests else {}),
+        **(TEST_SETTINGS if tests else {"STAFF_IDLE_MINUTES": os.environ.get("STAFF_IDLE_MINUTES", "0")}),
         "SMS_PROVIDER": "file",
         "SMS_FILE": os.devnull if tests else "-",  # bin/dev prints SMS codes
         "DATA_KEYS_FILE": data_keys.ensure_file(),

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters import mysql
+from chalicelib import clock
+from chalicelib.adapters import mysql, redis
 from chalicelib.identity import attempts, tokens
 from chalicelib.people import account_phones
 from chalicelib.settings import settings
@@ -102,6 +103,16 @@ def test_staff_and_patients_of_other_hospitals_cannot_sign_in(hospital: Hospital
     assert sign_in(other_hospital, "13800000055", PASSWORD).status == 200
 
 
+@pytest.mark.usefixtures("frozen_clock")
+def test_sign_in_is_recorded(hospital: Hospital, lin: Person) -> None:
+    sql = "SELECT last_sign_in_at FROM accounts WHERE user_id = %(user_id)s"
+    assert mysql.autocommit.fetch_value(sql, user_id=lin.user_id) is None
+    sign_in(hospital, lin.phone, "wrong")
+    assert mysql.autocommit.fetch_value(sql, user_id=lin.user_id) is None
+    sign_in(hospital, lin.phone, PASSWORD)
+    assert mysql.autocommit.fetch_value(sql, user_id=lin.user_id) == clock.now()
+
+
 def test_sign_out_ends_only_this_session(hospital: Hospital, lin: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
     assert post(LOGOUT, lin.token).data is None
@@ -111,11 +122,14 @@ def test_sign_out_ends_only_this_session(hospital: Hospital, lin: Person) -> Non
 
 
 @pytest.mark.store
-def test_password_change_ends_no_session(hospital: Hospital, lin: Person) -> None:
+def test_password_change_ends_the_other_sessions(hospital: Hospital, lin: Person, wang: Person) -> None:
     other = sign_in(hospital, lin.phone, PASSWORD).data["token"]
+    assert change_password(lin, "wrong").status == 400
+    assert is_token_valid(other), "nothing has changed"
     assert change_password(lin, PASSWORD).data is None
-    assert is_token_valid(lin.token)
-    assert is_token_valid(other)
+    assert [is_token_valid(one) for one in (lin.token, other, wang.token)] == [True, False, True]
+    redis.get_client().flushdb()
+    assert [is_token_valid(one) for one in (lin.token, other, wang.token)] == [True, False, True]
     assert sign_in(hospital, lin.phone, PASSWORD).status == 401
     assert sign_in(hospital, lin.phone, NEW).status == 200
 
@@ -148,11 +162,11 @@ def test_one_of_two_concurrent_changes_succeeds(hospital: Hospital, lin: Person)
         *((LOGIN, "password", value) for value in (None, "", "x" * 73, 12345678)),
         *((VALIDATE, "phone", value) for value in (None, "12800000001")),
         *((VALIDATE, "verCode", value) for value in (None, "12345", 123456)),
-        *((RESET, "newPassword", value) for value in (None, "short-7", "x" * 73, 12345678)),
+        *((RESET, "newPassword", value) for value in (None, "short-7", "x" * 73, 12345678, "12345678", "88888888")),
         *((RESET, "verCode", value) for value in (None, "abcdef")),
         *((RESET, "phone", value) for value in (None, "")),
         *((CHANGE, "oldPassword", value) for value in (None, "", 12345678)),
-        *((CHANGE, "newPassword", value) for value in (None, "short-7", "x" * 73, ["x"])),
+        *((CHANGE, "newPassword", value) for value in (None, "short-7", "x" * 73, ["x"], "a1234567", "Password1")),
     ],
 )
 def test_invalid_field_is_named(hospital: Hospital, lin: Person, path: str, field: str, value: Any) -> None:

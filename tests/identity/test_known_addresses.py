@@ -73,6 +73,16 @@ def test_owner_can_sign_in_from_a_known_address_despite_failures_elsewhere(path:
     assert sign_in(path, owner, HOME).status == 200
 
 
+def test_strangers_with_five_addresses_do_not_lock_out_the_owner(path: str, owner: Person) -> None:
+    """Each uses up all tries of its address, again and again."""
+    assert sign_in(path, owner, HOME).status == 200
+    for number in range(5):
+        statuses = [sign_in(path, owner, f"198.51.100.{number}", "wrong").status for _ in range(attempts.MAX_TRIES + 2)]
+        assert statuses[-1] == 429
+    assert sign_in(path, owner, "198.51.100.5", "wrong").status == 429, "the phone is locked for unknown addresses"
+    assert sign_in(path, owner, HOME).status == 200
+
+
 def test_error_names_how_to_reset_the_password(path: str, owner: Person) -> None:
     sign_in(path, owner, HOME)
     exhaust_tries(path, owner)

@@ -8,7 +8,7 @@ from chalicelib.gateway import websocket_handlers
 from chalicelib.identity import callers, tokens
 from chalicelib.identity.callers import Role
 from chalicelib.messaging import sockets
-from tests.support.client import get, post
+from tests.support.client import call, get, post
 from tests.support.factories import Hospital, Person
 
 LOGOUT = "/pati_service/patient_service/logout"
@@ -53,7 +53,7 @@ def test_limited_session_of_staff_has_no_role_of_patients(hospital: Hospital) ->
 
 def test_limited_session_receives_no_messages(chen: Person) -> None:
     token = issue_limited(chen)
-    assert get("/notify", token=token, protoc="poll").code == 10104
+    assert call("GET", "/notify", query={"token": token, "protoc": "poll"}).code == 10104
     query = {"token": token, "protoc": "ws"}
     with pytest.raises(ApiError, match="请先完成安全验证"):
         websocket_handlers.connect("c1", {"queryStringParameters": query})

@@ -48,7 +48,8 @@ def test_session_has_the_values_of_the_token(hospital: Hospital) -> None:
         session = tokens.find_session(token)
         assert session is not None
         assert session.expires_at > clock.now()
-        assert session == Session(hospital.tenant_id, "session:访客一", Role.SESSION, 3, session.expires_at)
+        values = (3, session.expires_at, session.last_used_at)
+        assert session == Session(hospital.tenant_id, "session:访客一", Role.SESSION, *values)
 
 
 def test_session_knows_the_key_that_issued_its_token(hospital: Hospital) -> None:

@@ -220,7 +220,7 @@ def test_refill_that_was_read_before_a_flush_has_no_effect_after_it(
 
 
 def test_remembered_owners_are_bounded(monkeypatch: pytest.MonkeyPatch, hospital: Hospital) -> None:
-    monkeypatch.setattr(tokens, "MAX_REMEMBERED_OWNERS", 2)
+    monkeypatch.setattr(tokens, "MAX_REMEMBERED_TOKENS", 2)
     tokens._owners.clear()
     people = [hospital.lin, hospital.wang, hospital.chen]
     for person in people:

@@ -1,5 +1,6 @@
 """Administration of staff: staff_list, staff, staff_role, staff_disable, staff_enable, staff_password."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from chalicelib.adapters import cache, mysql, redis
 from chalicelib.identity import tokens
+from tests.support import password_reset_races
 from tests.support.client import ApiResponse, get, post
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
@@ -87,7 +89,7 @@ def test_double_click_creates_one_member_of_staff(hospital: Hospital) -> None:
         ("name", [None, "", " ", "x" * 65, "a\x00", 5]),
         ("phone", [None, "", "1390000000", "12900000000", 13900000009]),
         ("role", [None, "", "patient", "root", "Admin", 1]),
-        ("password", [None, "", "1234567", "x" * 73, 12345678]),
+        ("password", [None, "", "Ab-345678", "x" * 73, 12345678, "Aa12345678", "Zhao-13900000009", "赵医生-Abc-9"]),
     ],
 )
 def test_invalid_field_is_named_and_creates_no_staff(hospital: Hospital, name: str, values: list[Any]) -> None:
@@ -144,7 +146,7 @@ def test_new_role_of_doctor_is_listed_for_patients(hospital: Hospital) -> None:
     assert found["total"] == 1
 
 
-def test_disabling_and_enabling_take_effect_at_once(hospital: Hospital) -> None:
+def test_disabling_takes_effect_at_once_and_enabling_revives_no_session(hospital: Hospital) -> None:
     assert call_as_doctor(hospital.chen.token) == 200
     for _ in range(2):
         assert post_change(hospital.admin, "disable", hospital.chen.user_id).data is None
@@ -152,9 +154,53 @@ def test_disabling_and_enabling_take_effect_at_once(hospital: Hospital) -> None:
     redis.get_client().flushdb()
     assert call_as_doctor(hospital.chen.token) == 401
     assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 401
-    assert post_change(hospital.admin, "enable", hospital.chen.user_id).data is None
-    assert call_as_doctor(hospital.chen.token) == 200
-    assert sign_in(hospital, hospital.chen.phone, PASSWORD).status == 200
+    for _ in range(2):
+        assert post_change(hospital.admin, "enable", hospital.chen.user_id).data is None
+        assert call_as_doctor(hospital.chen.token) == 401
+    signed_in = sign_in(hospital, hospital.chen.phone, PASSWORD)
+    assert call_as_doctor(signed_in.data["token"]) == 200
+
+
+@pytest.mark.store
+def test_sign_in_waits_while_its_owner_is_disabled(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    def disable() -> int:
+        return post_change(hospital.admin, "disable", hospital.chen.user_id).status
+
+    enter = partial(sign_in, hospital, hospital.chen.phone, PASSWORD)
+    assert password_reset_races.sign_in_before_reset_commit(monkeypatch, enter, disable) == 401
+
+
+def read_audit_log(hospital: Hospital) -> list[tuple[Any, ...]]:
+    rows = mysql.autocommit.fetch_all(
+        "SELECT actor, action, subject, detail FROM audit_log WHERE tenant_id = %(id)s ORDER BY entry_id",
+        id=hospital.tenant_id,
+    )
+    assert {row["actor"].decode() for row in rows} <= {hospital.admin.principal}
+    return [(row["action"], row["subject"].decode(), json.loads(row["detail"] or "{}")) for row in rows]
+
+
+def test_changes_are_in_the_audit_log(hospital: Hospital) -> None:
+    chen = hospital.chen
+    created = create_staff(hospital.admin).data["user_id"]
+    post_change(hospital.admin, "role", chen.user_id, role="service_staff")
+    post_change(hospital.admin, "disable", chen.user_id)
+    post_change(hospital.admin, "enable", chen.user_id)
+    post_change(hospital.admin, "password", chen.user_id, password="New-123456")
+    assert read_audit_log(hospital) == [
+        ("change_staff", f"user:{created}", {"change": "created", "role": "doctor"}),
+        ("change_staff", chen.principal, {"change": "role", "role": "service_staff"}),
+        ("change_staff", chen.principal, {"change": "disabled"}),
+        ("change_staff", chen.principal, {"change": "enabled"}),
+        ("reset_staff_password", chen.principal, {}),
+    ]
+
+
+def test_rejected_change_is_not_in_the_audit_log(hospital: Hospital) -> None:
+    create_staff(hospital.admin, phone=hospital.chen.phone)
+    post_change(hospital.admin, "disable", hospital.admin.user_id)
+    post_change(hospital.admin, "disable", hospital.lin.user_id)
+    post_change(hospital.admin, "password", hospital.lin.user_id, password="New-123456")
+    assert read_audit_log(hospital) == []
 
 
 def test_concurrent_token_lookup_does_not_cache_the_old_role(
@@ -214,7 +260,16 @@ def test_invalid_id_is_named(hospital: Hospital, what: str) -> None:
         assert (response.status, response.error.partition("：")[0]) == (400, "user_id"), user_id
 
 
-@pytest.mark.parametrize(("what", "name", "value"), [("role", "role", "patient"), ("password", "password", "short")])
+@pytest.mark.parametrize(
+    ("what", "name", "value"),
+    [
+        ("role", "role", "patient"),
+        *(
+            ("password", "password", value)
+            for value in ("Ab-345678", "abcdefghij", "Chen-13900000001", "陈医生Abc-95x")
+        ),
+    ],
+)
 def test_invalid_change_is_named(hospital: Hospital, what: str, name: str, value: str) -> None:
     response = post_change(hospital.admin, what, hospital.chen.user_id, **{name: value})
     assert (response.status, response.error.partition("：")[0]) == (400, name)

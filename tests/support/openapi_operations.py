@@ -76,6 +76,8 @@ def describe(one: Endpoint, document: Fields) -> Operation:
 def get_id_kind(operation: Operation, field: str) -> str:
     if operation.path == "/msg_service/msg/set_read":
         return "letter"
+    if operation.path.endswith("/sessions/end"):
+        return "login"
     if field == "sendId" and operation.path != "/message/messageAdd":
         return "patient"
     return ID_KINDS[field]

@@ -5,13 +5,15 @@ from typing import Any
 import requests
 
 from chalicelib.adapters import mysql
+from chalicelib.identity import sessions, tokens
 from tests.support import booking_client, consult_client, factories, gateway_client, helpdesk_client, inbox_client
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PERSONAL_KINDS = {
-    *("consult", "chat", "conversation", "group", "message", "chat_message", "file", "letter", "member", "booking")
+    *("consult", "chat", "conversation", "group", "message", "chat_message", "file", "letter", "member", "booking"),
+    "login",
 }
 
 
@@ -48,6 +50,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "patient": [str(user_id)],
         "doctor": [str(doctor.user_id)],
         "session": [str(user_id)],
+        "login": [_begin_session(one) for one in (patient, doctor)],
         "pati": [_get_pati_id(patient)],
         "label": [str(factories.create_group(hospital.desk, f"分组{user_id}{name}"))],
         "dept": [str(department.dept_id)],
@@ -63,6 +66,12 @@ def _create_schedule_pattern(hospital: Hospital, dept_id: int, doctor: Person) -
     fields: dict[str, Any] = {**booking_client.MORNING, "dept_id": dept_id, "doctor_id": doctor.user_id, "weekday": 1}
     path = f"{booking_client.STAFF_PATH}/save_schedule_pattern"
     return str(post(path, hospital.desk.token, **fields).data["pattern_id"])
+
+
+def _begin_session(person: Person) -> str:
+    """Return the id that sessions/end takes of a new session."""
+    token = tokens.issue(person.tenant_id, person.principal, person.role)
+    return tokens.hash_token(token)[: sessions.ID_BYTES].hex()
 
 
 def _get_pati_id(patient: Person) -> str:

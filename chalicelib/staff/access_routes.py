@@ -1,0 +1,115 @@
+"""Endpoints by which staff sign in, and administrators manage staff. routes.py adds the group's others."""
+
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
+from chalicelib.http import session_fields
+from chalicelib.http.fields import Page
+from chalicelib.http.routing import RateLimit, Routes
+from chalicelib.http.session_fields import EndSessionRequest, ListedSession
+from chalicelib.identity import sessions
+from chalicelib.identity.callers import Caller, Role
+from chalicelib.people.roles import STAFF_ROLES
+from chalicelib.staff import sign_in, staff_admin
+from chalicelib.staff.models import ChangeStaffPasswordRequest, StaffSignInRequest, StaffSignInResponse
+from chalicelib.staff.staff_models import (
+    ChangeStaffRoleRequest,
+    CreateStaffRequest,
+    CreateStaffResponse,
+    ListedStaff,
+    ResetStaffPasswordRequest,
+    StaffListQuery,
+    StaffReference,
+)
+
+routes = Routes("chalicelib.staff.routes")
+SIGNED_IN_STAFF = [*STAFF_ROLES, Role.LIMITED]
+NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
+
+
+@routes.post("/pati_service/manager_service/login", callers=[Role.PUBLIC], errors=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
+def login(caller: Caller, body: StaffSignInRequest) -> StaffSignInResponse:
+    """员工登录
+
+    Staff sign in with phone and password. The documents leave this to another system, so the endpoint is our own.
+    Five failures for one phone from one address lock it for 15 minutes.
+    """
+    return sign_in.authenticate(caller, body)
+
+
+@routes.post("/pati_service/manager_service/logout", callers=SIGNED_IN_STAFF)
+def logout(caller: Caller) -> None:
+    """员工退出登录"""
+    sessions.end_current(caller)
+
+
+@routes.post(
+    "/pati_service/manager_service/change_password", callers=SIGNED_IN_STAFF, errors=[CONFLICT, TOO_MANY_REQUESTS]
+)
+def change_password(caller: Caller, body: ChangeStaffPasswordRequest) -> None:
+    """员工修改密码
+
+    By the old password. Ends all other sessions of the member of staff.
+    """
+    sign_in.change_password(caller, body)
+
+
+@routes.get("/pati_service/manager_service/sessions", callers=STAFF_ROLES)
+def list_sessions(caller: Caller) -> list[ListedSession]:
+    """我的登录会话（员工）
+
+    Where the member of staff is signed in, the last used first; at most 100.
+    """
+    return session_fields.build_list(sessions.list_own(caller))
+
+
+@routes.post("/pati_service/manager_service/sessions/end", callers=STAFF_ROLES, errors=[NOT_FOUND])
+def end_session(caller: Caller, body: EndSessionRequest) -> None:
+    """结束我的登录会话（员工）
+
+    Signs out one device, or all others. Ending a session that has ended changes nothing.
+    """
+    sessions.end_own(caller, body.session_id)
+
+
+@routes.get("/pati_service/manager_service/staff_list", callers=[Role.ADMIN], limit=RateLimit.SEARCHES)
+def staff_list(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
+    """员工列表"""
+    return staff_admin.search(caller, query)
+
+
+@routes.post("/pati_service/manager_service/staff", callers=[Role.ADMIN], errors=[CONFLICT])
+def create_staff(caller: Caller, body: CreateStaffRequest) -> CreateStaffResponse:
+    """新增员工"""
+    return staff_admin.create(caller, body)
+
+
+@routes.post("/pati_service/manager_service/staff_role", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
+def staff_role(caller: Caller, body: ChangeStaffRoleRequest) -> None:
+    """更改员工角色
+
+    Takes effect on open sessions at once. Admins cannot change their own role.
+    """
+    staff_admin.change_role(caller, body)
+
+
+@routes.post("/pati_service/manager_service/staff_disable", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
+def staff_disable(caller: Caller, body: StaffReference) -> None:
+    """停用员工
+
+    Takes effect on open sessions at once. Admins cannot disable themselves.
+    """
+    staff_admin.disable(caller, body)
+
+
+@routes.post("/pati_service/manager_service/staff_enable", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def staff_enable(caller: Caller, body: StaffReference) -> None:
+    """启用员工"""
+    staff_admin.enable(caller, body)
+
+
+@routes.post("/pati_service/manager_service/staff_password", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def staff_password(caller: Caller, body: ResetStaffPasswordRequest) -> None:
+    """重置员工密码
+
+    Ends all sessions of the member of staff.
+    """
+    staff_admin.reset_password(caller, body)
