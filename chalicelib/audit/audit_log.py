@@ -5,11 +5,12 @@ phones or document numbers.
 """
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from chalicelib import clock
-from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.mysql import Row, Tx
 
 
 class AuditAction(StrEnum):
@@ -36,6 +37,21 @@ class AuditAction(StrEnum):
     READ_WITHDRAWN_MESSAGE = "read_withdrawn_message"
     READ_STORED_MESSAGES = "read_stored_messages"
     PUBLISH_PRIVACY_NOTICE = "publish_privacy_notice"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An entry of the audit log."""
+
+    entry_id: int
+    at: int
+    actor: str  # principal, "" for a job, an operator and a hospital's own system
+    actor_name: str  # of a member of staff, else ""
+    key_id: int | None
+    action: str
+    subject: str
+    reason: str
+    detail: dict[str, Any]
 
 
 def insert_entry(
@@ -71,3 +87,58 @@ def insert_entry(
         detail=json.dumps(detail) if detail else "",
         now=clock.now(),
     )
+
+
+def list_entries(
+    tx: Tx,
+    tenant_id: int,
+    *,
+    before: int | None,
+    limit: int,
+    actor: str = "",
+    key_id: int | None = None,
+    action: str = "",
+    subject: str = "",
+    since: int | None = None,
+    until: int | None = None,
+) -> list[AuditEntry]:
+    """Return entries, the newest first. A filter that is None or "" matches everything.
+
+    Args:
+        before: entry_id after which the page begins.
+        since: earliest instant.
+        until: instant before which the entries are.
+    """
+    rows = tx.fetch_all(
+        f"""
+        SELECT a.entry_id, a.at, a.actor, COALESCE(s.name, '') AS actor_name, a.key_id, a.action, a.subject, a.reason,
+          a.detail
+        FROM audit_log a
+        LEFT JOIN staff s ON a.actor LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(a.actor, 6) AS UNSIGNED)
+          AND s.tenant_id = a.tenant_id
+        WHERE a.tenant_id = %(tenant_id)s
+          {"AND a.entry_id < %(before)s" if before else ""}
+          {"AND a.actor = %(actor)s" if actor else ""}
+          {"AND a.key_id = %(key_id)s" if key_id else ""}
+          {"AND a.action = %(action)s" if action else ""}
+          {"AND a.subject = %(subject)s" if subject else ""}
+          {"AND a.at >= %(since)s" if since else ""}
+          {"AND a.at < %(until)s" if until else ""}
+        ORDER BY a.entry_id DESC LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        before=before,
+        actor=actor.encode(),
+        key_id=key_id,
+        action=action,
+        subject=subject.encode(),
+        since=since,
+        until=until,
+        limit=limit,
+    )
+    return [_build_entry(row) for row in rows]
+
+
+def _build_entry(row: Row) -> AuditEntry:
+    detail = json.loads(row["detail"]) if row["detail"] else {}
+    return AuditEntry(**{**row, "actor": row["actor"].decode(), "subject": row["subject"].decode(), "detail": detail})

@@ -2,6 +2,9 @@
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
+from chalicelib.audit.audit_log import AuditAction
 from chalicelib.errors import ApiError
 from chalicelib.gateway import conversations
 from chalicelib.gateway.models import (
@@ -11,29 +14,39 @@ from chalicelib.gateway.models import (
     SetArchivedRequest,
     TokenRequest,
 )
-from chalicelib.identity import session_names, tokens
+from chalicelib.identity import internal_keys, session_names, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import membership
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import persons
+from chalicelib.people.roles import STAFF_ROLES
 
 
 def issue_token(caller: Caller, request: TokenRequest) -> str:
     """Return a token for an account or a user of the hospital's own system.
 
     Raises:
-        ApiError: 404 for an account that the key's tenant does not have.
+        ApiError: 403 for staff for whom keys do not act, 404 for an account that the key's tenant does not have.
     """
     user_id = session_names.parse_user_id(request.session)
     role = Role.SESSION if user_id is None else persons.find_role(mysql.autocommit, caller.tenant_id, user_id)
     if role is None:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
+    internal_keys.require_may_act_for(caller.tenant_id, role)
     principal = session_names.parse_principal(request.session)
-    return tokens.issue_in_transaction(
-        *(mysql.autocommit, caller.tenant_id, principal, role, request.platform),
-        key_id=caller.key_id,
-        address=caller.address,
-    )
+
+    def issue(tx: Tx) -> str:
+        audit_log.insert_entry(
+            tx, caller.tenant_id, "", AuditAction.ISSUE_TOKEN, principal, key_id=caller.key_id, role=role
+        )
+        return tokens.issue_in_transaction(
+            *(tx, caller.tenant_id, principal, role, request.platform),
+            key_id=caller.key_id,
+            address=caller.address,
+            lifetime=internal_keys.STAFF_TOKEN_LIFETIME if role in STAFF_ROLES else None,
+        )
+
+    return mysql.run_transaction(issue)
 
 
 def create(

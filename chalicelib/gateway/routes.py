@@ -46,13 +46,13 @@ def send_msg(
     return messages.send(caller, body, idempotency_key, batch)
 
 
-@routes.post("/check_joined_conversation", callers=PARTICIPANT_ROLES)
+@routes.post("/check_joined_conversation", callers=PARTICIPANT_ROLES, audited=False)
 def check_joined_conversation(caller: Caller, body: ConversationRequest) -> JoinedResponse:
     """检查当前用户是否在会话中"""
     return conversations.check_joined(caller, body)
 
 
-@routes.post("/get_joined_conversation", callers=PARTICIPANT_ROLES)
+@routes.post("/get_joined_conversation", callers=PARTICIPANT_ROLES, audited=False)
 def get_joined_conversation(caller: Caller, body: JoinedConversationsRequest) -> Conversations:
     """获取当前用户加入的会话列表
 
@@ -61,7 +61,7 @@ def get_joined_conversation(caller: Caller, body: JoinedConversationsRequest) ->
     return conversations.list_joined(caller, body)
 
 
-@routes.post("/get_conversation_detail", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
+@routes.post("/get_conversation_detail", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], audited=False)
 def get_conversation_detail(caller: Caller, body: ConversationRequest) -> ConversationDetail:
     """获取会话信息"""
     return conversations.get_detail(caller, body)
@@ -103,13 +103,19 @@ def leave_conversation(caller: Caller, body: ConversationRequest) -> Conversatio
     return conversations.leave(caller, body)
 
 
-@routes.post("/get_lastone_msgid", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], batch=messages.prepare_newest_message)
+@routes.post(
+    "/get_lastone_msgid",
+    callers=PARTICIPANT_ROLES,
+    errors=[NOT_FOUND],
+    batch=messages.prepare_newest_message,
+    audited=False,
+)
 def get_lastone_msgid(caller: Caller, body: ConversationRequest, batch: ScriptBatch | None) -> NewestMessageId:
     """获取会话的最后一条消息ID"""
     return messages.get_last_id(caller, body, batch)
 
 
-@routes.post("/get_conversation_msg_by_range", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
+@routes.post("/get_conversation_msg_by_range", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], audited=False)
 def get_conversation_msg_by_range(caller: Caller, body: RangeRequest) -> Messages:
     """获取会话指定消息ID范围的信息
 
@@ -118,7 +124,7 @@ def get_conversation_msg_by_range(caller: Caller, body: RangeRequest) -> Message
     return messages.list_between(caller, body)
 
 
-@routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
+@routes.post("/get_conversation_30msg_before_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], audited=False)
 def get_conversation_30msg_before_the_id(caller: Caller, body: PageRequest) -> Messages:
     """获取指定消息ID之前的30条消息
 
@@ -127,7 +133,7 @@ def get_conversation_30msg_before_the_id(caller: Caller, body: PageRequest) -> M
     return messages.list_before(caller, body)
 
 
-@routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND])
+@routes.post("/get_conversation_30msg_after_the_id", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], audited=False)
 def get_conversation_30msg_after_the_id(caller: Caller, body: PageRequest) -> Messages:
     """获取指定消息ID之后的30条消息
 
@@ -137,7 +143,11 @@ def get_conversation_30msg_after_the_id(caller: Caller, body: PageRequest) -> Me
 
 
 @routes.post(
-    "/get_conversation_last_30_msg", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], batch=messages.prepare_newest_page
+    "/get_conversation_last_30_msg",
+    callers=PARTICIPANT_ROLES,
+    errors=[NOT_FOUND],
+    batch=messages.prepare_newest_page,
+    audited=False,
 )
 def get_conversation_last_30_msg(caller: Caller, body: NewestMessagesRequest, batch: ScriptBatch | None) -> Messages:
     """获取会话的最后30条消息
@@ -152,6 +162,7 @@ def get_conversation_last_30_msg(caller: Caller, body: NewestMessagesRequest, ba
     callers=PARTICIPANT_ROLES,
     errors=[NOT_FOUND],
     batch=messages.prepare_newest_message,
+    audited=False,
 )
 def get_conversation_lastone_msg(caller: Caller, body: NewestMessagesRequest, batch: ScriptBatch | None) -> Messages:
     """获取会话最后一条消息
@@ -161,12 +172,14 @@ def get_conversation_lastone_msg(caller: Caller, body: NewestMessagesRequest, ba
     return messages.list_last(caller, body, batch)
 
 
-@routes.post("/inner/get_token", callers=[Role.SERVICE], errors=[NOT_FOUND])
+@routes.post("/inner/get_token", callers=[Role.SERVICE], errors=[NOT_FOUND], audited=False)
 def get_token(caller: Caller, body: TokenRequest) -> str:
     """获取Token
 
     Issues a token on behalf of the hospital's own system. `12` or `user:12` is the account or member of staff with that
     id, and the token has that person's rights; any other string is a user of that system, known only by this string.
+    Doctors and service staff: only if the hospital allows it (internal_key_settings), for 12 hours; 403 otherwise.
+    Administrators: never. Each token is in the audit log, and ends when the key is revoked.
     """
     return internal.issue_token(caller, body)
 

@@ -40,7 +40,7 @@ DESK_ADMIN_ROLES = (Role.SERVICE_STAFF, Role.ADMIN)
 routes = Routes(__name__)
 
 
-@routes.post("/message/messageCount", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
+@routes.post("/message/messageCount", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], audited=False)
 def message_count(caller: ActingCaller, body: UnreadCountRequest) -> UnreadTotal:
     """未读消息数
 
@@ -63,7 +63,7 @@ def message_add(
     return messages.send(caller, body, idempotency_key)
 
 
-@routes.post("/message/findMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
+@routes.post("/message/findMessage", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], audited=False)
 def find_message(caller: ActingCaller, body: MessagePageRequest) -> CountedResult[list[MessageEntry]]:
     """查询消息
 
@@ -73,7 +73,9 @@ def find_message(caller: ActingCaller, body: MessagePageRequest) -> CountedResul
     return messages.list_page(caller, body)
 
 
-@routes.post("/message/userList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], limit=RateLimit.SEARCHES)
+@routes.post(
+    "/message/userList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], limit=RateLimit.SEARCHES, audited=False
+)
 def user_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[ListEntry]]:
     """联系人列表
 
@@ -82,7 +84,13 @@ def user_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[Lis
     return lists.list_people(caller, body)
 
 
-@routes.post("/message/conversationList", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], limit=RateLimit.SEARCHES)
+@routes.post(
+    "/message/conversationList",
+    callers=MESSAGECENTER_ROLES,
+    errors=[NOT_FOUND],
+    limit=RateLimit.SEARCHES,
+    audited=False,
+)
 def conversation_list(caller: ActingCaller, body: ListRequest) -> CountedResult[list[ListEntry]]:
     """会话列表
 
@@ -158,7 +166,7 @@ def appraise_message(caller: ActingCaller, body: AppraiseRequest) -> None:
     withdrawals_and_ratings.rate(caller, body)
 
 
-@routes.post("/message/oneUserPosition", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND])
+@routes.post("/message/oneUserPosition", callers=MESSAGECENTER_ROLES, errors=[NOT_FOUND], audited=False)
 def one_user_position(caller: ActingCaller, body: PostCardRequest) -> PersonCard:
     """岗位名片"""
     return person_cards.get_for_post(caller, body)
@@ -193,7 +201,7 @@ def set_duty(caller: Caller, body: SetDutyRequest) -> None:
     post_settings.set_duty(caller, body)
 
 
-@routes.post("/message/postList", callers=DESK_ADMIN_ROLES)
+@routes.post("/message/postList", callers=DESK_ADMIN_ROLES, audited=False)
 def post_list(caller: Caller) -> CountedResult[list[Post]]:
     """岗位列表
 

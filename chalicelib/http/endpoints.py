@@ -55,6 +55,7 @@ class Endpoint:
     raw_content_type: str  # content type of RawContent that the view returns, "" if it returns none
     prepare_batch: PrepareBatch | None
     limit: RateLimit | None  # on how often a caller may use it
+    is_audited: bool  # whether calls with an internal key are added to the audit log
 
     # Adapters are built for an endpoint's first request: a cold start serves only one of many endpoints.
     @cached_property

@@ -31,7 +31,7 @@ from typing import Any, Union, get_args, get_type_hints
 from chalice.app import Blueprint, CORSConfig, Request, Response
 
 from chalicelib import clock, errors, logs
-from chalicelib.adapters import redis
+from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import RATE_LIMITED, ApiError, ErrorKind
 from chalicelib.http import envelopes
@@ -115,7 +115,7 @@ class Routes(Blueprint):
         limit: RateLimit | None = None,
     ) -> Decorator:
         """Return a decorator that registers a view for GET requests. See `post`."""
-        return self._build_decorator("GET", path, callers, errors, raw_content_type, batch, limit)
+        return self._build_decorator("GET", path, callers, errors, raw_content_type, batch, limit, audited=False)
 
     def post(
         self,
@@ -126,6 +126,7 @@ class Routes(Blueprint):
         raw_content_type: str = "",
         batch: PrepareBatch | None = None,
         limit: RateLimit | None = None,
+        audited: bool = True,
     ) -> Decorator:
         """Return a decorator that registers a view for POST requests.
 
@@ -138,8 +139,10 @@ class Routes(Blueprint):
                 token, for the owner to whom it belonged when it was last checked.
             limit: how often a principal may call the endpoint, and others with the same limit. A hospital's own system,
                 authenticated by an internal key, is not limited.
+            audited: whether a call with an internal key is added to the audit log. Not needed by a view that only
+                reads, or that adds an entry by itself.
         """
-        return self._build_decorator("POST", path, callers, errors, raw_content_type, batch, limit)
+        return self._build_decorator("POST", path, callers, errors, raw_content_type, batch, limit, audited)
 
     def _build_decorator(
         self,
@@ -150,6 +153,7 @@ class Routes(Blueprint):
         raw_content_type: str,
         prepare_batch: PrepareBatch | None,
         limit: RateLimit | None,
+        audited: bool,
     ) -> Decorator:
         def register(view: View) -> View:
             parameters = get_type_hints(view, include_extras=True)
@@ -166,6 +170,7 @@ class Routes(Blueprint):
                     raw_content_type,
                     prepare_batch,
                     limit,
+                    audited,
                 )
             )
             return view
@@ -213,6 +218,8 @@ def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[
         }
         require_same_tenant(endpoint, request, caller)
         result = endpoint.view(**arguments)
+        if endpoint.is_audited and caller.acts_by_key:
+            _audit_call(endpoint, caller)
         if isinstance(result, RawContent):
             return RawResponse(result)
         data = endpoint.response_adapter.dump_json(result, by_alias=True)
@@ -225,6 +232,20 @@ def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[
         logger.exception("unhandled")
         return build_error_response(ApiError(errors.INTERNAL), endpoint.path)
     return Response(envelopes.wrap_success(endpoint.path, data.decode(), isinstance(result, CountedResult)))
+
+
+def _audit_call(endpoint: Endpoint, caller: Caller) -> None:
+    """Add to the audit log that an internal key has called an endpoint. The call is done: a failure is logged only."""
+    from chalicelib.audit import audit_log
+
+    try:
+        audit_log.insert_entry(
+            *(mysql.autocommit, caller.tenant_id, caller.principal, audit_log.AuditAction.CALL_WITH_KEY, endpoint.path),
+            key_id=caller.key_id,
+            request_id=logs.get_context().get("request_id", ""),
+        )
+    except Exception:
+        logger.exception("call with key not audited", extra={"ids": {"key_id": caller.key_id}})
 
 
 def _prepare_batch(endpoint: Endpoint, request: Request, headers: Mapping[str, str]) -> tuple[ScriptBatch | None, Any]:

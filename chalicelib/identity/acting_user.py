@@ -2,7 +2,7 @@
 
 newUserId and entUserId (a member of staff) are user ids; entId is the tenant, by its id or its external_id; positionId
 is a post; appId is defined by the client. 0 and "" mean none. A hospital's own system, authenticated by an internal
-key, may name any user. For a token, the headers must name its own user.
+key, may name any user for whom keys act (internal_keys.py). For a token, the headers must name its own user.
 """
 
 import re
@@ -12,6 +12,7 @@ from dataclasses import replace
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
+from chalicelib.identity import internal_keys
 from chalicelib.identity.callers import Caller
 from chalicelib.people import persons, posts, tenants
 from chalicelib.people.roles import Role
@@ -28,7 +29,8 @@ def resolve_caller(caller: Caller, headers: Mapping[str, str]) -> Caller:
 
     Raises:
         ApiError: 400 for a malformed header, 401 for an internal key without a user, 403 for headers that name another
-            user or tenant or another user's post, 404 if the user that an internal key names does not exist.
+            user or tenant, another user's post or someone for whom keys do not act, 404 if the user that an internal
+            key names does not exist.
     """
     user_id, staff_id, post_id = (_parse_id_header(headers, name) for name in ("newUserId", "entUserId", "positionId"))
     _require_same_tenant(caller, headers.get("entid", ""))
@@ -71,4 +73,5 @@ def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: in
     role = persons.find_role(mysql.autocommit, caller.tenant_id, named_id)
     if role is None or (staff_id and role == Role.PATIENT):
         raise ApiError(errors.NOT_FOUND, "用户不存在")
+    internal_keys.require_may_act_for(caller.tenant_id, role)
     return replace(caller, role=role, principal=f"user:{named_id}")

@@ -9,7 +9,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import internal_keys, tokens
 from chalicelib.identity.tokens import Session
 from chalicelib.people import tenants
-from chalicelib.people.roles import Role, format_roles
+from chalicelib.people.roles import STAFF_ROLES, Role, format_roles
 
 __all__ = ["PARTICIPANT_ROLES", "Caller", "Role", "get_token", "identify", "require_same_tenant"]
 
@@ -37,6 +37,11 @@ class Caller:
     def user_id(self) -> int:
         """Return the id of the account or member of staff. Raises ValueError for a caller that is neither."""
         return int(self.principal.removeprefix("user:"))
+
+    @property
+    def acts_by_key(self) -> bool:
+        """Return whether an internal key makes the request, or has issued the token of a member of staff for it."""
+        return bool(self.key_id) and (not self.token_hash_hex or self.role in STAFF_ROLES)
 
 
 def identify(

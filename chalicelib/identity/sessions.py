@@ -6,7 +6,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.identity import tokens
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import Caller, Role
 
 ID_BYTES = 8  # of the hash of a token, which name its session to its owner
 MAX_LISTED = 100
@@ -37,6 +37,7 @@ def list_own(caller: Caller) -> list[OpenSession]:
         tenant_id=caller.tenant_id,
         principal=caller.principal.encode(),
         now=now,
+        admin=Role.ADMIN,
         idle_limit=tokens.compute_idle_limit(now),
     )
     return [

@@ -34,11 +34,17 @@ MAX_REMEMBERED_TOKENS = 10_000  # of a process
 USE_PRECISION = 3600 * clock.SECOND  # a use is stored if the stored one is older
 USE_PRECISION_FOR_STAFF = 60 * clock.SECOND
 
-# The rows of tokens that are valid, apart from those of idle staff. Parameter: now.
+# The rows of tokens that are valid, apart from those of idle staff. A key never acts for administrators, and for other
+# staff only while the hospital allows it; what a revoked key has issued is invalid. Parameters: now, admin.
 VALID_TOKENS_SQL = """
     tokens t
     LEFT JOIN staff s ON t.principal LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(t.principal, 6) AS UNSIGNED)
+    LEFT JOIN internal_keys k ON k.key_id = t.key_id AND k.revoked_at IS NULL
+    LEFT JOIN tenants n ON n.tenant_id = t.tenant_id
     WHERE t.expires_at > %(now)s AND t.revoked_at IS NULL AND s.disabled_at IS NULL
+      AND (t.key_id IS NULL OR (
+        k.key_id IS NOT NULL AND (s.user_id IS NULL OR (n.keys_act_for_staff AND s.role <> %(admin)s))
+      ))
 """
 
 
@@ -80,6 +86,7 @@ def issue_in_transaction(
     address: str = "",
     key_id: int = 0,
     is_limited: bool = False,
+    lifetime: int | None = None,
 ) -> str:
     """Do the same as `issue` in the transaction that has checked the credentials.
 
@@ -88,6 +95,7 @@ def issue_in_transaction(
         address: IP address of the sign-in.
         key_id: the internal key that issues the token, 0 for none.
         is_limited: whether the session has Role.LIMITED until `lift_limit`.
+        lifetime: microseconds; None for settings.token_days.
     """
     token = secrets.token_urlsafe(32)
     now = clock.now()
@@ -108,7 +116,7 @@ def issue_in_transaction(
         device=device,
         address=address.encode(),
         now=now,
-        expires_at=now + settings.token_days * clock.DAY,
+        expires_at=now + (lifetime or settings.token_days * clock.DAY),
     )
     return token
 
@@ -212,7 +220,7 @@ def revoke_by_hash(token_hash: bytes) -> None:
         "SELECT tenant_id, principal FROM tokens WHERE token_hash = %(token_hash)s", token_hash=token_hash
     )
     if row:
-        session_changes.announce(row["tenant_id"], row["principal"].decode())
+        session_changes.announce(row["tenant_id"], [row["principal"].decode()])
 
 
 def revoke_all(tx: Tx, tenant_id: int, principal: str, except_hash: bytes = b"") -> None:
@@ -245,9 +253,23 @@ def invalidate_cached_sessions(tenant_id: int, principal: str) -> None:
         principal=principal.encode(),
         now=clock.now(),
     )
-    for row in rows:
-        cache.write_tombstone(_build_cache_key(row["token_hash"]))
-    session_changes.announce(tenant_id, principal)
+    cache.write_tombstones([_build_cache_key(row["token_hash"]) for row in rows])
+    session_changes.announce(tenant_id, [principal])
+
+
+def invalidate_cached_sessions_of_key(tenant_id: int, key_id: int) -> None:
+    """Make readers load all sessions that an internal key began from MySQL. To be called when it is revoked."""
+    rows = mysql.autocommit.fetch_all(
+        """
+        SELECT token_hash, principal FROM tokens
+        WHERE key_id = %(key_id)s AND tenant_id = %(tenant_id)s AND expires_at > %(now)s
+        """,
+        key_id=key_id,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
+    cache.write_tombstones([_build_cache_key(row["token_hash"]) for row in rows])
+    session_changes.announce(tenant_id, sorted({row["principal"].decode() for row in rows}))
 
 
 def hash_token(token: str) -> bytes:
@@ -275,6 +297,7 @@ def _find_stored_session(token_hash: bytes) -> Session | None:
         """,
         token_hash=token_hash,
         now=clock.now(),
+        admin=Role.ADMIN,
     )
     if row is None:
         return None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import tokens
+from chalicelib.people.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ def list_expired(tx: Tx, now: int, oldest: int, limit: int) -> list[ExpiredConne
         """,
         now=now,
         oldest=oldest,
+        admin=Role.ADMIN,
         idle_limit=tokens.compute_idle_limit(now),
         limit=limit,
     )

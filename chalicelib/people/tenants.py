@@ -62,6 +62,25 @@ def get_name(tx: Tx, tenant_id: int) -> str:
     return str(tx.fetch_value("SELECT name FROM tenants WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id))
 
 
+def do_keys_act_for_staff(tx: Tx, tenant_id: int) -> bool:
+    """Return whether the internal keys of a tenant may act for its doctors and service staff."""
+    sql = "SELECT keys_act_for_staff FROM tenants WHERE tenant_id = %(tenant_id)s"
+    return bool(tx.fetch_value(sql, tenant_id=tenant_id))
+
+
+def set_keys_act_for_staff(tx: Tx, tenant_id: int, allowed: bool) -> bool:
+    """Store whether internal keys may act for doctors and service staff; return whether that is a change."""
+    changed = tx.execute(
+        """
+        UPDATE tenants SET keys_act_for_staff = %(allowed)s
+        WHERE tenant_id = %(tenant_id)s AND keys_act_for_staff <> %(allowed)s
+        """,
+        tenant_id=tenant_id,
+        allowed=allowed,
+    )
+    return changed == 1
+
+
 def find_by_external_id(tx: Tx, external_id: str) -> int | None:
     """Return the tenant_id for an identifier used by a hospital's own systems, or None."""
     tenant_id: int | None = tx.fetch_value(

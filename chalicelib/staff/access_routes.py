@@ -8,7 +8,14 @@ from chalicelib.http.session_fields import EndSessionRequest, ListedSession
 from chalicelib.identity import sessions
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people.roles import STAFF_ROLES
-from chalicelib.staff import sign_in, staff_admin
+from chalicelib.staff import access_admin, sign_in, staff_admin
+from chalicelib.staff.access_models import (
+    AuditLogPage,
+    AuditLogQuery,
+    InternalKeyReference,
+    InternalKeys,
+    InternalKeySettings,
+)
 from chalicelib.staff.models import ChangeStaffPasswordRequest, StaffSignInRequest, StaffSignInResponse
 from chalicelib.staff.staff_models import (
     ChangeStaffRoleRequest,
@@ -113,3 +120,41 @@ def staff_password(caller: Caller, body: ResetStaffPasswordRequest) -> None:
     Ends all sessions of the member of staff.
     """
     staff_admin.reset_password(caller, body)
+
+
+@routes.get("/pati_service/manager_service/internal_keys", callers=[Role.ADMIN])
+def list_internal_keys(caller: Caller) -> InternalKeys:
+    """内部密钥列表
+
+    The keys of the hospital's own systems, also revoked ones, the newest first. Operators issue them.
+    """
+    return access_admin.list_keys(caller)
+
+
+@routes.post("/pati_service/manager_service/internal_key_settings", callers=[Role.ADMIN])
+def internal_key_settings(caller: Caller, body: InternalKeySettings) -> None:
+    """内部密钥设置
+
+    Whether internal keys may act for doctors and service staff: by default not, for administrators never. Forbidding it
+    ends the sessions that keys have begun for them.
+    """
+    access_admin.save_key_settings(caller, body)
+
+
+@routes.post("/pati_service/manager_service/revoke_internal_key", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def revoke_internal_key(caller: Caller, body: InternalKeyReference) -> None:
+    """吊销内部密钥
+
+    Takes effect at once, also on the tokens that the key has issued. Revoking it again changes nothing.
+    """
+    access_admin.revoke_key(caller, body)
+
+
+@routes.get("/pati_service/manager_service/audit_log", callers=[Role.ADMIN])
+def list_audit_log(caller: Caller, query: AuditLogQuery) -> AuditLogPage:
+    """查询操作日志
+
+    What staff, owners of files and the hospital's own systems did, newest first. The next page begins before the last
+    entry_id. Reading and changing patient files: access_log.
+    """
+    return access_admin.list_audit_log(caller, query)

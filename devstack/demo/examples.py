@@ -16,6 +16,8 @@ from chalice.local import RouteMatcher
 
 from app import app
 from chalicelib import clock
+from chalicelib.adapters import mysql
+from chalicelib.identity import internal_keys
 from chalicelib.identity.callers import Role
 from devstack.apigateway import rest_api
 from devstack.apigateway.rest_api import HttpRequest
@@ -65,6 +67,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
     parts: list[Callable[[], dict[str, Fields]]] = [
         lambda: _list_people(demo, member_id, chen_id, zhou_id, lin_id),
         lambda: _begin_sessions(demo["tenant_id"], demo["patients"][0], demo["doctors"][0]),
+        lambda: _issue_second_key(demo),
         lambda: _list_records(lin, desk["token"]),
         lambda: _list_consents(lin),
         lambda: _list_site_messages(lin),
@@ -119,6 +122,17 @@ def _begin_sessions(tenant_id: str, patient: Fields, doctor: Fields) -> dict[str
         [current] = [one for one in _get(f"{service}/sessions", token) if one["current"]]
         values[f"{service}/sessions/end"] = {"session_id": current["session_id"]}
     return values
+
+
+def _issue_second_key(demo: Fields) -> dict[str, Fields]:
+    """Return the id of a key beside that of demo.json, to be revoked."""
+    used = internal_keys.authenticate(demo["internal_key"])
+    keys = internal_keys.list_all(mysql.autocommit, used.tenant_id)
+    if not any(key.revoked_at is None for key in keys if key.key_id != used.key_id):
+        internal_keys.issue(used.tenant_id)
+        keys = internal_keys.list_all(mysql.autocommit, used.tenant_id)
+    second = next(key for key in keys if key.revoked_at is None and key.key_id != used.key_id)
+    return {f"{STAFF_PATH}/revoke_internal_key": {"key_id": str(second.key_id)}}
 
 
 def _list_records(lin: str, desk: str) -> dict[str, Fields]:

@@ -25,7 +25,7 @@ from apidocs import conformance, endpoints
 from apidocs.conformance import Case, Operation
 from chalicelib import migrations
 from chalicelib.adapters import mysql
-from chalicelib.identity import callers, tokens
+from chalicelib.identity import callers, internal_keys, tokens
 from chalicelib.identity.callers import Role
 from devstack.apigateway.server import create_server
 from devstack.fakes import wechat
@@ -73,8 +73,9 @@ class FuzzClient:
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy leads to this machine: looking for one takes a tenth of a request
         self.statuses: Counter[tuple[str, int]] = Counter()
-        # Boundary values and examples (1, 2, 3) may disable or demote these users: not the callers used here.
-        mysql.autocommit.execute("ALTER TABLE people AUTO_INCREMENT = 1000000")
+        # Boundary values and examples (1, 2, 3) may disable or demote users and revoke keys: not the callers used here.
+        for table in ("people", "internal_keys"):
+            mysql.autocommit.execute(f"ALTER TABLE {table} AUTO_INCREMENT = 1000000")
         hospital = factories.create_hospital("模糊测试医院")
         # The doctor is also a patient, so that the phone can sign in as both.
         factories.create_patient(hospital.tenant_id, hospital.chen.phone, "陈医生")
@@ -90,6 +91,8 @@ class FuzzClient:
             "user_id": str(hospital.zhou.user_id),
             "pati_id": str(factories.create_patient_file(hospital.lin)),
         }
+        second_key = internal_keys.authenticate(internal_keys.issue(hospital.tenant_id))
+        self.known_values["key_id"] = str(second_key.key_id)
         self.known_values["tenantId"] = str(hospital.tenant_id)
         self.known_values["label_id"] = str(factories.create_group(hospital.desk, "慢病"))
         self._start_session(member_id=str(hospital.lin.member_id), doctor_id=str(hospital.chen.user_id))

@@ -27,6 +27,7 @@ def test_doctor_may_not_announce(hospital: Hospital, lin: Person, chen: Person, 
 
 
 def test_hospitals_system_may_not_announce_as_a_doctor(help_desk: HelpDesk, lin: Person, chen: Person) -> None:
+    help_desk.hospital.allow_keys_for_staff()
     fields: dict[str, Any] = {"content": "请点此缴费", "item": 0, "type": 0, "receiveId": lin.user_id, **ANNOUNCEMENT}
     assert help_desk.call_with_key("messageAdd", {"entUserId": chen.user_id}, **fields).status == 403
     assert list_rows("messages", help_desk.hospital) == []

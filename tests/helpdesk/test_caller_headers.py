@@ -103,6 +103,7 @@ def test_invalid_header_is_rejected(lin: Person, what: str, name: str, text: str
 def test_internal_key_may_act_for_people_of_its_hospital(
     hospital: Hospital, what: str, other_hospital: Hospital
 ) -> None:
+    hospital.allow_keys_for_staff()
     position = HelpDesk(hospital).create_post(hospital.desk)
     key = {"X_Internal_Key": hospital.internal_key}
     lin, li = hospital.lin.user_id, hospital.desk.user_id
@@ -123,7 +124,16 @@ def test_internal_key_may_act_for_people_of_its_hospital(
         assert call_endpoint(what, **key, **named).status == status, named
 
 
+@on_each_endpoint
+def test_internal_key_does_not_act_for_staff_by_itself(hospital: Hospital, what: str) -> None:
+    position = HelpDesk(hospital).create_post(hospital.desk)
+    key, li = {"X_Internal_Key": hospital.internal_key}, hospital.desk.user_id
+    for named in ({"newUserId": li}, {"entUserId": li}, {"positionId": position}):
+        assert call_endpoint(what, **key, **named).status == 403, named
+
+
 def test_internal_key_sends_as_the_named_person(help_desk: HelpDesk, lin: Person, chen: Person) -> None:
+    help_desk.hospital.allow_keys_for_staff()
     position = help_desk.create_post(chen)
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
     names: list[dict[str, Any]] = [

@@ -1,6 +1,6 @@
 """Sessions of staff end when they are not used; the last use is stored, at most once a minute."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -54,7 +54,9 @@ def listen(person: Person, monkeypatch: pytest.MonkeyPatch) -> int:
     return api_call("GET", "/notify", query={"token": person.token, "protoc": "poll"}).status
 
 
-def record_closed_sockets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The connections that were closed. All are deleted in the end."""
     closed: list[str] = []
 
     def close(connection_id: str) -> bool:
@@ -62,7 +64,8 @@ def record_closed_sockets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return True
 
     monkeypatch.setattr(sockets, "close", close)
-    return closed
+    yield closed
+    mysql.autocommit.execute("DELETE FROM sockets")
 
 
 @pytest.mark.parametrize("name", ["chen", "desk", "admin"])
@@ -111,7 +114,9 @@ def test_timeout_is_a_setting(chen: Person, later: Later, monkeypatch: pytest.Mo
         assert call(chen) == status
 
 
-def test_listening_does_not_count_as_use(chen: Person, later: Later, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listening_does_not_count_as_use(
+    chen: Person, later: Later, closed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert call(chen) == 200
     for minutes in range(5, 31, 5):
         later(minutes)
@@ -120,18 +125,14 @@ def test_listening_does_not_count_as_use(chen: Person, later: Later, monkeypatch
     websocket_handlers.connect("idle", {"queryStringParameters": query})
     later(31.1)
     assert listen(chen, monkeypatch) == 401
-    closed = record_closed_sockets(monkeypatch)
     websocket_handlers.handle_message("idle", {"body": '{"action": "ping"}'})
     assert closed == ["idle"]
 
 
-def test_sweep_closes_the_socket_of_an_idle_session(
-    chen: Person, lin: Person, later: Later, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_closes_the_socket_of_an_idle_session(chen: Person, lin: Person, later: Later, closed: list[str]) -> None:
     for person in (chen, lin):
         query = {"token": person.token, "protoc": "ws"}
         websocket_handlers.connect(person.principal, {"queryStringParameters": query})
-    closed = record_closed_sockets(monkeypatch)
     for minutes, expected in ((29, []), (32, [chen.principal])):
         later(minutes)
         sockets.close_expired()

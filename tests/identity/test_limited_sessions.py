@@ -68,6 +68,7 @@ def test_open_websocket_of_a_session_that_is_limited_is_closed(chen: Person, mon
     tokens.invalidate_cached_sessions(chen.tenant_id, chen.principal)
     websocket_handlers.handle_message("c2", SOCKET_EVENT)
     assert closed == ["c2"]
+    sockets.unregister("c2")
 
 
 def test_limited_session_remains_a_visitor(lin: Person) -> None:

@@ -11,7 +11,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import cache, mysql, redis
 from chalicelib.adapters.mysql import Tx
-from chalicelib.identity import tokens
+from chalicelib.identity import internal_keys, tokens
 from chalicelib.identity.tokens import Session
 from chalicelib.people.roles import Role
 from chalicelib.settings import settings
@@ -54,11 +54,12 @@ def test_session_has_the_values_of_the_token(hospital: Hospital) -> None:
 
 def test_session_knows_the_key_that_issued_its_token(hospital: Hospital) -> None:
     arguments = (mysql.autocommit, hospital.tenant_id, "session:abc", Role.SESSION)
-    token = tokens.issue_in_transaction(*arguments, key_id=7)
+    key_id = internal_keys.authenticate(hospital.internal_key).key_id
+    token = tokens.issue_in_transaction(*arguments, key_id=key_id)
     for _ in range(2):
         session = tokens.find_session(token)
         assert session is not None
-        assert session.key_id == 7
+        assert session.key_id == key_id
 
 
 def test_tokens_are_unique(hospital: Hospital) -> None:

@@ -67,6 +67,10 @@ class Hospital:
     def internal_key(self) -> str:
         return internal_keys.issue(self.tenant_id)
 
+    def allow_keys_for_staff(self) -> None:
+        """Let internal keys act for doctors and service staff."""
+        tenants.set_keys_act_for_staff(mysql.autocommit, self.tenant_id, True)
+
     @created_once
     def lin(self) -> Person:
         return create_patient(self.tenant_id, "13800000001", "林小雨")

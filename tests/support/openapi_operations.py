@@ -27,6 +27,7 @@ ID_KINDS = {
     **dict.fromkeys(("positionId", "youPositionId"), "post"),
     **dict.fromkeys(("tenantId", "receiveEntId", "agencyId"), "tenant"),
     "sessions": "session",
+    "key_id": "key",
     "pattern_id": "pattern",
 }
 # Fields that identify nothing: positions in a list, which may be any message, and a redundant field of document 002.

@@ -5,7 +5,7 @@ from typing import Any
 import requests
 
 from chalicelib.adapters import mysql
-from chalicelib.identity import sessions, tokens
+from chalicelib.identity import internal_keys, sessions, tokens
 from tests.support import booking_client, consult_client, factories, gateway_client, helpdesk_client, inbox_client
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
@@ -50,6 +50,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "patient": [str(user_id)],
         "doctor": [str(doctor.user_id)],
         "session": [str(user_id)],
+        "key": [str(internal_keys.authenticate(hospital.internal_key).key_id)],
         "login": [_begin_session(one) for one in (patient, doctor)],
         "pati": [_get_pati_id(patient)],
         "label": [str(factories.create_group(hospital.desk, f"分组{user_id}{name}"))],
