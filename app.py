@@ -142,14 +142,18 @@ for group in GROUPS:
 def migrate(event: Any, _context: Any) -> Any:
     """Migrate the database to the newest schema. Each deployment invokes this once, before functions get new code.
 
-    An operator invokes it with {"hospital": {...}} to provision a hospital: see docs/deployment.md.
+    An operator invokes it with {"hospital": {...}} to provision a hospital, and with {"second_factor_reset": {...}} for
+    an administrator who has lost the app of their second factor: see docs/deployment.md.
     """
     from chalicelib import migrations
 
-    if "hospital" not in event:
+    if not {"hospital", "second_factor_reset"} & set(event):
         return migrations.migrate()
     from chalicelib.identity import provisioning
 
+    if "second_factor_reset" in event:
+        request = provisioning.SecondFactorReset.model_validate(event["second_factor_reset"])
+        return {"user_id": provisioning.reset_second_factor_of(request)}
     return provisioning.provision_hospital(provisioning.HospitalSpec.model_validate(event["hospital"])).model_dump()
 
 

@@ -44,6 +44,7 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/book_service/book/schedule": "a half-day without a booking of the member",
     "/pati_service/manager_service/register_booking": "a booking of today",
     "/pati_service/manager_service/staff": "an unused phone",
+    "/pati_service/manager_service/second_factor/confirm": "a code of the new secret",
     **dict.fromkeys(("/pati_service/wechat/auth_file/upload", "/{file_name}"), "a verification file of WeChat"),
     "/pati_service/wechat/auth_file/download": "an uploaded file",
     "/pati_service/wechat/bar_code": "a ticket of bar_code_link",
@@ -74,6 +75,8 @@ RULES_BEYOND_SCHEMAS = {
     f"{PATIENT_SERVICE_PATH}/myinfo": "birthday is not in the future",
     f"{PATIENT_SERVICE_PATH}/myinfo/upload_picture": "a hint names an accepted kind; file_size is within its limit",
     f"{PATIENT_SERVICE_PATH}/change_password": "oldPassword is the old password",
+    "/pati_service/manager_service/second_factor": "password is the caller's own",
+    "/pati_service/manager_service/second_factor/confirm": "otp is a code of the new secret",
     "/pati_service/manager_service/change_password": "oldPassword is the old password, and newPassword is strong",
     **dict.fromkeys(("/pati_service/manager_service/staff", "/pati_service/manager_service/staff_password"), STRONG),
     **{

@@ -18,8 +18,8 @@ Every response has the header `X-Request-Id`, which the logs contain too.
 ([deployment.md](deployment.md#which-limits-does-a-user-have)). A hospital's own system (internal key) has none.
 
 Clients may retry after 429 and 503 (wait `Retry-After` seconds), 500 and 504; writes should be retried with the same
-`Idempotency-Key` if the endpoint supports it. After 10101, sign in again. After 10104, the
-user has to confirm who they are first. Other errors are permanent.
+`Idempotency-Key` if the endpoint supports it. After 10101, sign in again. After 10104, the user has to confirm who they
+are first, or set up the second factor; after 10107, send its code too. Other errors are permanent.
 
 | code | HTTP | name | text | returned by |
 | ---: | ---: | --- | --- | --- |

@@ -64,6 +64,7 @@ class Settings:
     ws_timeout_seconds: float  # for connecting, and for each read
     token_days: int  # lifetime of a token
     staff_idle_minutes: int  # after which a session of staff that is not used ends; 0: never
+    staff_second_factor: bool  # whether staff must set up a second factor before they can work
     sms: SmsSettings
     wechat_api_url: str  # official accounts
     wechat_open_url: str  # OAuth pages, which identify visitors
@@ -104,8 +105,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         long_poll_seconds=float(env.get("POLL_SECONDS", "20")),
         ws_endpoint_url=env.get("WS_ENDPOINT_URL", "").rstrip("/"),
         ws_timeout_seconds=float(env.get("WS_TIMEOUT", "3")),
-        token_days=int(env.get("TOKEN_DAYS", "30")),
-        staff_idle_minutes=int(env.get("STAFF_IDLE_MINUTES", "30")),
+        **_read_session_settings(env),
         sms=_read_sms_settings(env),
         **_read_urls(env),
         hourly_codes_per_address=int(env.get("CODES_OF_ADDRESS", "100")),
@@ -121,6 +121,14 @@ def _read_upload_settings(env: "os._Environ[str]") -> UploadSettings:
         forms_per_day=int(env.get("UPLOAD_FORMS_PER_DAY", "500")),
         bytes_per_day=int(env.get("UPLOAD_BYTES_PER_DAY", str(2 * 1024**3))),
     )
+
+
+def _read_session_settings(env: "os._Environ[str]") -> dict[str, Any]:
+    return {
+        "token_days": int(env.get("TOKEN_DAYS", "30")),
+        "staff_idle_minutes": int(env.get("STAFF_IDLE_MINUTES", "30")),
+        "staff_second_factor": env.get("STAFF_SECOND_FACTOR", "") == "1",
+    }
 
 
 def _read_urls(env: "os._Environ[str]") -> dict[str, Any]:

@@ -31,7 +31,12 @@ CALLERS = {
         frozenset([Role.PUBLIC]),
     ),
     **dict.fromkeys(
-        (f"POST {MANAGER}/logout", f"POST {MANAGER}/change_password"),
+        (
+            f"POST {MANAGER}/logout",
+            f"POST {MANAGER}/change_password",
+            f"POST {MANAGER}/second_factor",
+            f"POST {MANAGER}/second_factor/confirm",
+        ),
         frozenset([Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN, Role.LIMITED]),
     ),
     **dict.fromkeys(
@@ -54,6 +59,7 @@ CALLERS = {
             f"GET {MANAGER}/withdrawn_message",
             f"GET {MANAGER}/audit_log",
             f"GET {MANAGER}/internal_keys",
+            f"POST {MANAGER}/second_factor/reset",
             f"POST {MANAGER}/internal_key_settings",
             f"POST {MANAGER}/revoke_internal_key",
             f"POST {MANAGER}/privacy_notice",

@@ -1,6 +1,7 @@
-"""Create a tenant with the host names of its pages, an internal key and its first administrator.
+"""What operators do: create a tenant with the host names of its pages, an internal key and its first administrator.
 
 This is not an endpoint, because no administrator can sign in before: the operator of the deployment invokes a function.
+The same function lets the last administrator in again who has lost the app of their second factor.
 """
 
 import secrets
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.identity import internal_keys, passwords
+from chalicelib.identity import internal_keys, passwords, second_factor
 from chalicelib.people import phones, staff, tenants
 from chalicelib.people.roles import Role
 
@@ -31,6 +32,15 @@ class HospitalSpec(BaseModel):
     admin_name: str = Field(min_length=1, max_length=64)
     admin_phone: str = Field(pattern=r"^1[3-9][0-9]{9}$")
     new_internal_key: bool = False  # issue a key even if there is one; the newest other key stays valid
+
+
+class SecondFactorReset(BaseModel):
+    """A member of staff who has lost the app of their second factor, and whom no other administrator can help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    external_id: str = Field(pattern=r"^[\x21-\x7e]{1,64}$")  # of the hospital
+    phone: str = Field(pattern=r"^1[3-9][0-9]{9}$")
 
 
 class ProvisionedHospital(BaseModel):
@@ -74,3 +84,24 @@ def _get_or_create_tenant(tx: Tx, hospital: HospitalSpec, password_hash: bytes) 
         return tenant_id, admin.user_id, False
     admin_id = staff.create(tx, tenant_id, Role.ADMIN, hospital.admin_phone, hospital.admin_name, password_hash)
     return tenant_id, admin_id, True
+
+
+def reset_second_factor_of(request: SecondFactorReset) -> str:
+    """Do the same as `reset_second_factor` for a hospital that is named by its external_id."""
+    tenant_id = tenants.find_by_external_id(mysql.autocommit, request.external_id)
+    if tenant_id is None:
+        raise LookupError("no such hospital")
+    return reset_second_factor(tenant_id, request.phone)
+
+
+def reset_second_factor(tenant_id: int, phone: str) -> str:
+    """Remove the second factor of a member of staff, end their sessions, and return their user_id.
+
+    Raises:
+        LookupError: the hospital has no such member of staff, or they are disabled.
+    """
+    member = staff.find_by_phone(mysql.autocommit, tenant_id, phones.compute_blind_index(tenant_id, phone))
+    if member is None:
+        raise LookupError("no such member of staff")
+    second_factor.reset(tenant_id, member.user_id, actor="", reason="operator")
+    return str(member.user_id)

@@ -91,9 +91,11 @@ CREATE TABLE staff (
     phone_blind    BINARY(32) NOT NULL,  -- blind index of the phone
     password_hash  VARBINARY(255) NOT NULL,
     name           VARCHAR(64) NOT NULL,
-    totp_sealed         VARBINARY(255) NULL,  -- secret of the second factor, encrypted; NULL for none
+    totp_sealed         VARBINARY(255) NULL,  -- secret of the second factor in force, encrypted; NULL for none
     totp_confirmed_at   BIGINT NULL,  -- when a first code proved that the app has the secret
     totp_last_step      BIGINT NOT NULL DEFAULT 0,  -- the latest time step whose code was accepted
+    totp_pending_sealed VARBINARY(255) NULL,  -- a new secret, encrypted, until its first code confirms it
+    totp_pending_at     BIGINT NULL,
     disabled_at    BIGINT NULL,
     created_at     BIGINT NOT NULL,
     UNIQUE KEY phone (tenant_id, phone_blind)

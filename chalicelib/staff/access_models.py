@@ -1,4 +1,4 @@
-"""Requests and responses about internal keys and the audit log."""
+"""Requests and responses about second factors, internal keys and the audit log."""
 
 from typing import Any
 
@@ -6,9 +6,34 @@ from pydantic import Field
 
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.http.fields import Boolean, Date, Id, IdText, OptionalId, PageSize, WireModel
+from chalicelib.staff.models import OneTimeCode, OptionalOneTimeCode
 
+EXAMPLE_URL = (
+    "otpauth://totp/%E4%BB%81%E5%92%8C%E5%8C%BB%E9%99%A2:%E9%99%88%E5%8C%BB%E7%94%9F"
+    "?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=%E4%BB%81%E5%92%8C%E5%8C%BB%E9%99%A2&algorithm=SHA1&digits=6&period=30"
+)
 ACTOR_DESCRIPTION = "user:12 为员工或患者账号；空：医院自己的系统、运维人员或后台任务"
 SUBJECT_DESCRIPTION = "被操作的对象，如 user:12、patient:7、key:3；call_with_key 为接口路径"
+
+
+class NewSecondFactorRequest(WireModel):
+    """The password again, and a code of the secret in force, if there is one."""
+
+    password: str = Field(min_length=1, max_length=72, examples=["Demo-12345"])
+    otp: OptionalOneTimeCode = Field(None, description="更换时：现用的动态验证码", examples=[""])
+
+
+class NewSecondFactor(WireModel):
+    """A new secret for an authenticator app."""
+
+    secret: str = Field(description="手工录入用，Base32", examples=["GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"])
+    url: str = Field(description="生成二维码，供验证器应用扫描", examples=[EXAMPLE_URL])
+
+
+class ConfirmSecondFactorRequest(WireModel):
+    """The first code of a new secret."""
+
+    otp: OneTimeCode
 
 
 class InternalKey(WireModel):

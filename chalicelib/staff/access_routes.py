@@ -1,6 +1,6 @@
 """Endpoints by which staff sign in, and administrators manage staff. routes.py adds the group's others."""
 
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS
+from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, NOT_FOUND, SECOND_FACTOR_REQUIRED, TOO_MANY_REQUESTS
 from chalicelib.http import session_fields
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import RateLimit, Routes
@@ -8,13 +8,16 @@ from chalicelib.http.session_fields import EndSessionRequest, ListedSession
 from chalicelib.identity import sessions
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people.roles import STAFF_ROLES
-from chalicelib.staff import access_admin, sign_in, staff_admin
+from chalicelib.staff import access_admin, own_password, own_second_factor, sign_in, staff_admin
 from chalicelib.staff.access_models import (
     AuditLogPage,
     AuditLogQuery,
+    ConfirmSecondFactorRequest,
     InternalKeyReference,
     InternalKeys,
     InternalKeySettings,
+    NewSecondFactor,
+    NewSecondFactorRequest,
 )
 from chalicelib.staff.models import ChangeStaffPasswordRequest, StaffSignInRequest, StaffSignInResponse
 from chalicelib.staff.staff_models import (
@@ -27,17 +30,23 @@ from chalicelib.staff.staff_models import (
     StaffReference,
 )
 
-routes = Routes("chalicelib.staff.routes")
+routes = Routes(__name__)
 SIGNED_IN_STAFF = [*STAFF_ROLES, Role.LIMITED]
 NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
-@routes.post("/pati_service/manager_service/login", callers=[Role.PUBLIC], errors=[BAD_CREDENTIALS, TOO_MANY_REQUESTS])
+@routes.post(
+    "/pati_service/manager_service/login",
+    callers=[Role.PUBLIC],
+    errors=[BAD_CREDENTIALS, SECOND_FACTOR_REQUIRED, TOO_MANY_REQUESTS],
+)
 def login(caller: Caller, body: StaffSignInRequest) -> StaffSignInResponse:
     """员工登录
 
     Staff sign in with phone and password. The documents leave this to another system, so the endpoint is our own.
-    Five failures for one phone from one address lock it for 15 minutes.
+    Five failures for one phone from one address lock it for 15 minutes. With a second factor, the right password alone
+    is answered by 10107: send it again with `otp`; five wrong codes lock it for 15 minutes. If a second factor is
+    required and not set up, the session is limited to setting it up (must_set_up_second_factor).
     """
     return sign_in.authenticate(caller, body)
 
@@ -56,7 +65,43 @@ def change_password(caller: Caller, body: ChangeStaffPasswordRequest) -> None:
 
     By the old password. Ends all other sessions of the member of staff.
     """
-    sign_in.change_password(caller, body)
+    own_password.change_password(caller, body)
+
+
+@routes.post(
+    "/pati_service/manager_service/second_factor",
+    callers=SIGNED_IN_STAFF,
+    errors=[SECOND_FACTOR_REQUIRED, TOO_MANY_REQUESTS],
+)
+def new_second_factor(caller: Caller, body: NewSecondFactorRequest) -> NewSecondFactor:
+    """启用或更换动态验证码
+
+    A secret for an authenticator app (RFC 6238), which second_factor/confirm puts in force. The password is needed
+    again and, to replace a secret in force, its code. A double click gets the same secret.
+    """
+    return own_second_factor.begin(caller, body)
+
+
+@routes.post(
+    "/pati_service/manager_service/second_factor/confirm",
+    callers=SIGNED_IN_STAFF,
+    errors=[CONFLICT, TOO_MANY_REQUESTS],
+)
+def confirm_second_factor(caller: Caller, body: ConfirmSecondFactorRequest) -> None:
+    """确认动态验证码
+
+    By the first code that the app shows. This session is no longer limited; all others of the member of staff end.
+    """
+    own_second_factor.confirm(caller, body)
+
+
+@routes.post("/pati_service/manager_service/second_factor/reset", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
+def reset_second_factor(caller: Caller, body: StaffReference) -> None:
+    """重置员工的动态验证码
+
+    Of another member of staff, who has lost the app. Ends their sessions.
+    """
+    own_second_factor.reset(caller, body)
 
 
 @routes.get("/pati_service/manager_service/sessions", callers=STAFF_ROLES)

@@ -39,6 +39,7 @@ class StaffSummary:
     phone_sealed: bytes
     disabled_at: int | None
     created_at: int
+    has_second_factor: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def list_staff(
     """Return members of staff whose name contains `name`, in the order of creation."""
     total, rows = _fetch_page(
         tx,
-        "user_id, name, role, phone_sealed, disabled_at, created_at",
+        "user_id, name, role, phone_sealed, disabled_at, created_at, totp_sealed IS NOT NULL AS has_second_factor",
         f"""
         staff WHERE tenant_id = %(tenant_id)s
           {"AND name LIKE %(name)s" if name else ""} {"AND role = %(role)s" if role else ""}

@@ -1,8 +1,13 @@
 """Requests and responses of staff sign-in and of bar codes."""
 
-from pydantic import Field
+from typing import Annotated
 
-from chalicelib.http.fields import Id, IdText, Phone, StaffPassword, WireModel
+from pydantic import BeforeValidator, Field
+
+from chalicelib.http.fields import Id, IdText, Phone, StaffPassword, WireModel, empty_to_none
+
+OneTimeCode = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["287082"])]
+OptionalOneTimeCode = Annotated[OneTimeCode | None, BeforeValidator(empty_to_none)]
 
 
 class StaffSignInRequest(WireModel):
@@ -10,6 +15,7 @@ class StaffSignInRequest(WireModel):
 
     phone: Phone
     password: str = Field(min_length=1, max_length=72, examples=["Demo-12345"])
+    otp: OptionalOneTimeCode = Field(None, description="动态验证码；未启用则不填", examples=[""])
 
 
 class ChangeStaffPasswordRequest(WireModel):
@@ -26,6 +32,9 @@ class StaffSignInResponse(WireModel):
     token: str
     role: str = Field(examples=["doctor"])
     name: str = Field(examples=["陈医生"])
+    must_set_up_second_factor: bool = Field(
+        description="true：须先启用动态验证码（second_factor），此前其他接口返回 10104", examples=[False]
+    )
 
 
 class MemberQuery(WireModel):

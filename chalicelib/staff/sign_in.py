@@ -1,23 +1,26 @@
-"""Sign-in and own passwords of staff."""
+"""Sign-in of staff."""
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.errors import BAD_CREDENTIALS, BAD_PARAMETER, CONFLICT, ApiError
-from chalicelib.identity import attempts, password_rules, passwords, sessions, tokens
+from chalicelib.errors import BAD_CREDENTIALS, ApiError
+from chalicelib.identity import attempts, passwords, second_factor, tokens
 from chalicelib.identity.callers import Caller
+from chalicelib.identity.second_factor import RightCode
 from chalicelib.people import phones, staff
 from chalicelib.people.roles import PersonKind
 from chalicelib.people.staff import StaffMember
-from chalicelib.staff.models import ChangeStaffPasswordRequest, StaffSignInRequest, StaffSignInResponse
+from chalicelib.settings import settings
+from chalicelib.staff.models import StaffSignInRequest, StaffSignInResponse
 
 
 def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResponse:
-    """Return a new token.
+    """Return a new token. Its session is limited if a second factor is required and not set up yet.
 
     An unknown phone and a wrong password give the same response and take the same time.
 
     Raises:
-        ApiError: 401 for wrong credentials or a disabled member of staff, 429 after too many of them.
+        ApiError: 401 for wrong credentials, a disabled member of staff or without the code of a second factor, 429
+            after too many of them.
     """
     phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
     subject = (caller.tenant_id, PersonKind.STAFF, phone_blind, caller.address)
@@ -27,61 +30,30 @@ def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResp
     if member is None or not matches:
         raise ApiError(BAD_CREDENTIALS)
     attempts.record_success(*subject)
-    verified_hash = member.password_hash
-
-    def issue(tx: Tx) -> StaffSignInResponse:
-        """Issue a token unless the password has been reset since it was verified."""
-        member = staff.find_by_phone(tx, caller.tenant_id, phone_blind, for_update=True)
-        if member is None or member.password_hash != verified_hash:
-            raise ApiError(BAD_CREDENTIALS)
-        token = tokens.issue_in_transaction(
-            tx, caller.tenant_id, f"user:{member.user_id}", member.role, device=caller.device, address=caller.address
-        )
-        return StaffSignInResponse(userId=str(member.user_id), token=token, role=member.role, name=member.name)
-
-    return mysql.run_transaction(issue)
+    code = second_factor.check_code(caller.tenant_id, member.user_id, request.otp)
+    response = mysql.run_transaction(lambda tx: _issue_token(tx, caller, member, code))
+    if code:
+        second_factor.clear_failures(caller.tenant_id, member.user_id)
+    return response
 
 
-def change_password(caller: Caller, request: ChangeStaffPasswordRequest) -> None:
-    """Set a password by the old one, and end the other sessions of the member of staff.
-
-    Raises:
-        ApiError: 400 if the old password is wrong or the new one too weak, 409 if a concurrent request has changed it,
-            429 after too many wrong ones.
-    """
-    member = require_password(caller, "oldPassword", request.oldPassword)
-    phone = staff.unseal_phone(caller.tenant_id, caller.user_id, member.phone_sealed)
-    require_not_personal("newPassword", request.newPassword, phone, member.name)
-    new_hash = passwords.hash_password(request.newPassword)
-
-    def change(tx: Tx) -> None:
-        if not staff.set_password(tx, caller.tenant_id, caller.user_id, new_hash, member.password_hash):
-            raise ApiError(CONFLICT, "密码刚刚被修改过")
-        sessions.end_others(tx, caller)
-
-    mysql.run_transaction(change)
-    tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
-
-
-def require_password(caller: Caller, field: str, password: str) -> StaffMember:
-    """Return the member of staff who is signed in if they have entered their password again.
-
-    Raises:
-        ApiError: 400 if it is wrong, 429 after too many wrong ones.
-    """
-    member = staff.find(mysql.autocommit, caller.tenant_id, caller.user_id)
-    assert member is not None, "a token of staff belongs to a member of staff, and they are not deleted"
-    subject = (caller.tenant_id, PersonKind.STAFF, member.phone_blind, caller.address)
-    attempts.consume_password_try(*subject)
-    if not passwords.matches(password, member.password_hash):
-        raise ApiError(BAD_PARAMETER, f"{field}：密码错误")
-    attempts.record_success(*subject)
-    return member
-
-
-def require_not_personal(field: str, password: str, phone: str, name: str) -> None:
-    """Raise ApiError 400 if a new password contains its owner's phone or name."""
-    try:
-        password_rules.require_not_personal(password, phone, name)
-    except ValueError as error:
-        raise ApiError(BAD_PARAMETER, f"{field}：{error}") from None
+def _issue_token(tx: Tx, caller: Caller, verified: StaffMember, code: RightCode | None) -> StaffSignInResponse:
+    """Issue a token unless the password has been reset, or the code has been used, since they were verified."""
+    member = staff.find_by_phone(tx, caller.tenant_id, verified.phone_blind, for_update=True)
+    if member is None or member.password_hash != verified.password_hash:
+        raise ApiError(BAD_CREDENTIALS)
+    second_factor.use_up(tx, caller.tenant_id, member.user_id, code)
+    is_limited = code is None and settings.staff_second_factor
+    token = tokens.issue_in_transaction(
+        *(tx, caller.tenant_id, f"user:{member.user_id}", member.role),
+        device=caller.device,
+        address=caller.address,
+        is_limited=is_limited,
+    )
+    return StaffSignInResponse(
+        userId=str(member.user_id),
+        token=token,
+        role=member.role,
+        name=member.name,
+        must_set_up_second_factor=is_limited,
+    )

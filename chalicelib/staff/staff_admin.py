@@ -10,11 +10,11 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
-from chalicelib.identity import attempts, passwords, tokens
+from chalicelib.identity import attempts, passwords, second_factor, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import doctors, double_submission, formatting, phones, staff
 from chalicelib.people.roles import PersonKind
-from chalicelib.staff import list_store, sign_in
+from chalicelib.staff import list_store, own_password
 from chalicelib.staff.staff_models import (
     ChangeStaffRoleRequest,
     CreateStaffRequest,
@@ -39,6 +39,7 @@ def search(caller: Caller, query: StaffListQuery) -> Page[ListedStaff]:
             role=member.role,
             phone=formatting.mask_phone(staff.unseal_phone(caller.tenant_id, member.user_id, member.phone_sealed)),
             disabled=member.disabled_at is not None,
+            second_factor=member.has_second_factor,
             create_time=clock.format_wire_time(member.created_at),
         )
         for member in found
@@ -53,7 +54,7 @@ def create(caller: Caller, request: CreateStaffRequest) -> CreateStaffResponse:
         ApiError: 400 if the password contains the phone or name, 409 if the tenant has a member of staff with this
             phone.
     """
-    sign_in.require_not_personal("password", request.password, request.phone, request.name)
+    own_password.require_not_personal("password", request.password, request.phone, request.name)
     field_encryption.preload_keys()
     password_hash = passwords.hash_password(request.password)
     try:
@@ -119,10 +120,11 @@ def reset_password(caller: Caller, request: ResetStaffPasswordRequest) -> None:
     if member is None:
         raise ApiError(errors.NOT_FOUND, NOT_FOUND_TEXT)
     phone = staff.unseal_phone(tenant_id, user_id, member.phone_sealed)
-    sign_in.require_not_personal("password", request.password, phone, member.name)
+    own_password.require_not_personal("password", request.password, phone, member.name)
     password_hash = passwords.hash_password(request.password)
     action = AuditAction.RESET_STAFF_PASSWORD
     _update_staff(caller, request, lambda tx: _set_password(tx, tenant_id, user_id, password_hash), action)
+    second_factor.clear_failures(tenant_id, user_id)
     attempts.unlock(tenant_id, PersonKind.STAFF, member.phone_blind)
 
 

@@ -42,6 +42,7 @@ class ListedStaff(WireModel):
     role: str = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
     phone: str = Field(examples=["139****0001"])
     disabled: bool = Field(examples=[False])
+    second_factor: bool = Field(description="是否已启用动态验证码", examples=[True])
     create_time: str = Field(examples=["2026-01-05 09:30:00"])
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app import migrate
 from chalicelib.adapters import mysql
-from chalicelib.identity import internal_keys
+from chalicelib.identity import internal_keys, second_factor, totp
 from tests.support.client import post
 from tests.support.factories import Hospital
 
@@ -85,3 +85,29 @@ def test_invalid_specification_is_rejected(invalid_field: dict[str, Any]) -> Non
 def test_event_without_hospital_only_migrates(hospital: Hospital) -> None:
     assert hospital.tenant_id
     assert migrate({}, None) == []
+
+
+def test_operator_resets_the_second_factor_of_the_last_administrator() -> None:
+    hospital = build_spec()
+    provisioned = provision(hospital)
+    tenant_id, admin_id = int(provisioned["tenant_id"]), int(provisioned["admin_id"])
+    sealed = second_factor.seal(tenant_id, admin_id, totp.generate_secret())
+    set_factor = "UPDATE staff SET totp_sealed = %(sealed)s WHERE user_id = %(user_id)s"
+    mysql.autocommit.execute(set_factor, sealed=sealed, user_id=admin_id)
+    assert sign_in(provisioned, provisioned["admin_password"]).code == 10107
+    request = {"external_id": hospital["external_id"], "phone": hospital["admin_phone"]}
+    assert migrate({"second_factor_reset": request}, None) == {"user_id": str(admin_id)}
+    assert sign_in(provisioned, provisioned["admin_password"]).status == 200
+    actor, reason = mysql.autocommit.fetch_all(
+        "SELECT actor, reason FROM audit_log WHERE tenant_id = %(id)s AND action = 'reset_second_factor'", id=tenant_id
+    )[0].values()
+    assert (actor, reason) == (b"", "operator")
+
+
+@pytest.mark.parametrize("wrong", [{"phone": "13999999999"}, {"external_id": "unknown"}])
+def test_unknown_staff_or_hospital_is_reported(wrong: dict[str, str]) -> None:
+    hospital = build_spec()
+    provision(hospital)
+    request = {"external_id": hospital["external_id"], "phone": hospital["admin_phone"], **wrong}
+    with pytest.raises(LookupError, match="no such"):
+        migrate({"second_factor_reset": request}, None)
