@@ -82,7 +82,7 @@ def test_front_desk_files_the_document_once(hospital: Hospital, id_type: IdType)
     protocol_type = "99" if id_type == "01" else id_type.value
     fields = {"pati_id_type": protocol_type, "pati_birthday": BIRTHDAY, "pati_gender": GENDER}
     pati_id = staff_client.create_patient_file(hospital.desk, pati_id_number=entered, **fields)
-    assert staff_client.create_patient_file(hospital.chen, pati_id_number=stored, **fields) == pati_id
+    assert staff_client.create_patient_file(hospital.admin, pati_id_number=stored, **fields) == pati_id
     found = staff_client.get_patient_info(hospital.desk, pati_id).data
     assert found["documents"] == [{"id_type": protocol_type, "id_number": stored}]
     assert (found["verified"], find(hospital.desk, pati_id_number=entered)) == (True, [pati_id])

@@ -101,6 +101,8 @@ class FuzzClient:
         self.known_values_by_path = inbox_data.send_messages(self, hospital) | helpdesk_data.create_chats(
             self, hospital
         )
+        removed = {"memberId": str(factories.add_member(hospital.lin, "林大山"))}
+        self.known_values_by_path["/pati_service/patient_service/member/remove"] = removed
         self.known_values["conversation_ids"] = [
             self._post_as_patient("/create_conversation", conversation_type=0)["ConversationId"]
         ]
