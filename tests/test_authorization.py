@@ -111,6 +111,7 @@ CALLERS = {
         ),
         frozenset([Role.PATIENT]),
     ),
+    f"GET {MANAGER}/stored_messages": frozenset([Role.DOCTOR, Role.ADMIN]),
     "GET /pati_service/wechat/bar_code_link": frozenset([Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN]),
     "GET /msg_service/msg/unread_count": frozenset([Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]),
 }

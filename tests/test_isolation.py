@@ -39,6 +39,8 @@ UNKNOWN_ID = "9007199254740990"
 # Further fields without which a field is ignored.
 COMPANION_FIELDS: dict[str, Fields] = {"chatGroupId": {"msgType": 4}, "groupIds": {"ownType": 3, "receiveId": ""}}
 COMPANION_FIELDS |= {"user_id": {"pati_id": ""}}
+# An optional field that is sent where the example has none: one of several is required.
+REQUIRED_FIELDS = {"/pati_service/manager_service/stored_messages": "session_no"}
 # Users of the same hospital may join a conversation of which they know the id.
 JOINABLE = {("/join_conversation", "conversation_id")}
 READING = {
@@ -99,10 +101,11 @@ def build_value(operation: Operation, field: str, world: World, named: str) -> A
 
 def send_example(world: World, operation: Operation, headers: dict[str, str], **different: Any) -> ApiResponse:
     """Send the example with the caller's own ids, except for the fields in `different`."""
-    own = {name: world.own[get_id_kind(operation, name)][0] for name in operation.example if name in ID_KINDS}
+    names = {*operation.example, *([REQUIRED_FIELDS[operation.path]] if operation.path in REQUIRED_FIELDS else [])}
+    own = {name: world.own[get_id_kind(operation, name)][0] for name in names if name in ID_KINDS}
     fields = {
         name: build_value(operation, name, world, own[name]) if name in own else one
-        for name, one in operation.example.items()
+        for name, one in {**own, **operation.example}.items()
     }
     fields |= {"date": (clock.today() + timedelta(3)).isoformat()} if "date" in fields else {}
     fields |= different

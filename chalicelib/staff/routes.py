@@ -14,6 +14,7 @@ from chalicelib.staff import (
     labels,
     patient_files,
     patient_saving,
+    stored_messages,
     withdrawn_messages,
 )
 from chalicelib.staff.access_routes import routes
@@ -49,6 +50,7 @@ from chalicelib.staff.staff_models import (
     SaveDepartmentResponse,
     SaveDoctorRequest,
 )
+from chalicelib.staff.stored_models import StoredMessages, StoredMessagesQuery
 from chalicelib.staff.withdrawn_models import (
     OriginalMessage,
     WithdrawnMessage,
@@ -205,6 +207,17 @@ def withdrawn_message(caller: Caller, query: WithdrawnMessageQuery) -> OriginalM
     is valid for 30 minutes.
     """
     return withdrawn_messages.get_original(caller, query)
+
+
+@routes.get("/pati_service/manager_service/stored_messages", callers=[Role.DOCTOR, Role.ADMIN], errors=[NOT_FOUND])
+def list_stored_messages(caller: Caller, query: StoredMessagesQuery) -> StoredMessages:
+    """查阅已注销账号的问诊记录
+
+    The consultations of a closed account about a patient, and a page of the messages of one of them, newest first; the
+    next page is older than the last msg_id. 404 unless the account is closed. Each access is entered into the audit log
+    with its reason.
+    """
+    return stored_messages.list_page(caller, query)
 
 
 @routes.get("/pati_service/manager_service/departments", callers=STAFF_ROLES)

@@ -34,6 +34,7 @@ REJECTED = {
     "/pati_service/wechat/pay/refund_notify/{tenantId}": 400,
     "/pati_service/wechat/bar_code": 403,  # a ticket of bar_code_link, valid for half an hour
     "/pati_service/manager_service/second_factor/confirm": 400,  # a code of the new secret
+    "/pati_service/manager_service/stored_messages": 404,  # a consultation of a closed account
     "/pati_service/manager_service/register_booking": 409,  # a booking of today
 }
 

@@ -70,3 +70,7 @@ def list_withdrawn_messages(person: Person, **query: Any) -> ApiResponse:
 
 def get_withdrawn_message(person: Person, msg_id: Any, reason: str = "患者投诉，核对原文") -> ApiResponse:
     return get(f"{STAFF_PATH}/withdrawn_message", person.token, msg_id=msg_id, reason=reason)
+
+
+def get_stored_messages(person: Person, reason: str = "司法调取", **query: Any) -> ApiResponse:
+    return get(f"{STAFF_PATH}/stored_messages", person.token, reason=reason, **query)
