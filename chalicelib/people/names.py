@@ -47,11 +47,14 @@ _TRANSLATIONS = _build_translations()
 
 
 def normalize_name(text: str) -> str:
-    """Return the form in which names are compared and searched: without dots and spaces, in one width and case."""
+    """Return the form in which names are compared and searched: without dots and spaces, in one width and case.
+
+    A text of which nothing would be left stays as it is: such names are not all the same, and do not match any name.
+    """
     # Before and after NFKC, which turns some of these characters into others: U+02D9 into a space, U+2026 into dots.
-    text = unicodedata.normalize("NFKC", text.translate(_TRANSLATIONS)).translate(_TRANSLATIONS)
-    text = unicodedata.normalize("NFKC", text.casefold())
-    return "".join(one for one in text if unicodedata.category(one) not in _REMOVED_CATEGORIES)
+    key = unicodedata.normalize("NFKC", text.translate(_TRANSLATIONS)).translate(_TRANSLATIONS)
+    key = unicodedata.normalize("NFKC", key.casefold())
+    return "".join(one for one in key if unicodedata.category(one) not in _REMOVED_CATEGORIES) or text.strip()
 
 
 def build_key(name: str) -> str:

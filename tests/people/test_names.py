@@ -72,6 +72,16 @@ def test_different_names_stay_different(one: str, other: str) -> None:
     assert not are_equal(one, other)
 
 
+@pytest.mark.parametrize("name", ["·", "。。。", "· •", "\u3164", "\u200b"])
+def test_names_of_dots_and_invisible_characters_are_not_empty(name: str) -> None:
+    """Else they would all be one name, and a search for one of them would find everybody."""
+    assert normalize_name(name)
+    assert are_equal(name, f" {name} ")
+    assert not are_equal(name, f"{name}·")
+    assert not are_equal(name, "张三")
+
+
 def test_normalizing_twice_changes_nothing() -> None:
-    for name in ("古丽·艾山", "ＳＭＩＴＨ Ｊｏｈｎ", "\ue863⻰", "Straße…˙", "İ", "ﷺ"):
+    assert normalize_name(" ") == normalize_name("") == ""
+    for name in ("·", "· •", "古丽·艾山", "ＳＭＩＴＨ Ｊｏｈｎ", "\ue863⻰", "Straße…˙", "İ", "ﷺ"):
         assert normalize_name(normalize_name(name)) == normalize_name(name)
