@@ -38,7 +38,8 @@ def add(caller: Caller, request: AddMemberRequest) -> AddMemberResponse:
     """Add a member with a self-declared patient file.
 
     The same person again returns the same member: a person of the account with this document, or a child with a
-    guardian and this name, birthday and gender. A document that such a child has not shown yet is added to their file.
+    guardian and this name, birthday and gender. A document that such a child has not shown yet is added to their file,
+    unless the file is verified: then staff add it, who have seen it.
 
     Raises:
         ApiError: 400 for an invalid number, if birthday or gender contradict it, and for a child without a guardian;
@@ -90,11 +91,21 @@ def _parse_document(caller: Caller, request: AddMemberRequest, is_child: bool) -
 
 
 def _find_or_add(tx: Tx, caller: Caller, new: NewMember) -> int:
+    _lock_child(tx, caller, new)
     accounts.get(tx, caller.tenant_id, caller.user_id, for_update=True)  # serializes concurrent additions
     present = members.list_with_patients(tx, caller.tenant_id, caller.user_id)
     member_id = _find_same_person(tx, caller, new, present) or _add(tx, caller, new, present)
     outbox.enqueue(tx, caller.tenant_id, Job.VERIFY_MEMBER, {"member_id": member_id})
     return member_id
+
+
+def _lock_child(tx: Tx, caller: Caller, new: NewMember) -> None:
+    """Lock the files to which `_find_same_person` may add a document: before the account, as in booking."""
+    if new.guardian and new.document:
+        present = members.list_with_patients(tx, caller.tenant_id, caller.user_id)
+        same = {one.pati_id for one in present if one.pati_id and _is_same_child(one, new.details)}
+        for pati_id in sorted(same):
+            patients.get(tx, caller.tenant_id, pati_id, for_update=True)
 
 
 def _find_same_person(tx: Tx, caller: Caller, new: NewMember, present: list[members.Member]) -> int | None:
@@ -107,20 +118,20 @@ def _find_same_person(tx: Tx, caller: Caller, new: NewMember, present: list[memb
     if new.guardian is None:
         return None
     for member in present:
-        if member.has_guardian and member.pati_id and _is_same_child(member, new.details):
+        if member.pati_id and _is_same_child(member, new.details):
             if document is None:
                 return member.member_id
             shown = document_store.list_of_patient(tx, caller.tenant_id, member.pati_id)
             if document.id_type not in {one.id_type for one in shown}:
-                document_store.add(tx, caller.tenant_id, member.pati_id, document, caller.user_id)
+                if not member.is_verified:
+                    document_store.add(tx, caller.tenant_id, member.pati_id, document, caller.user_id)
                 return member.member_id
     return None
 
 
 def _is_same_child(member: members.Member, details: PatientDetails) -> bool:
-    return (member.birthday, member.gender) == (details.birthday, details.gender) and names.are_equal(
-        member.name, details.name
-    )
+    same_day_and_gender = (member.birthday, member.gender) == (details.birthday, details.gender)
+    return member.has_guardian and same_day_and_gender and names.are_equal(member.name, details.name)
 
 
 def _add(tx: Tx, caller: Caller, new: NewMember, present: list[members.Member]) -> int:

@@ -93,9 +93,10 @@ def test_later_document_of_a_verified_child_proves_nothing(hospital: Hospital, l
     pati_id, number = int(list_members(lin)[-1]["bindPatiId"]), build_child_number()
     status = "UPDATE patients SET status = 'verified' WHERE pati_id = %(id)s"
     mysql.autocommit.execute(status, id=pati_id)
-    add_child(lin, IDNo=number)
-    owned = "SELECT COUNT(*) FROM patient_identities WHERE pati_id = %(id)s"
-    assert mysql.autocommit.fetch_value(owned, id=pati_id) == 0
+    assert add_child(lin, IDNo=number).data["memberId"] == list_members(lin)[-1]["memberId"]
+    for table in ("patient_identities", "patient_documents"):
+        count = mysql.autocommit.fetch_value(f"SELECT COUNT(*) FROM {table} WHERE pati_id = %(id)s", id=pati_id)
+        assert count == 0, "nobody has seen the document"
     fields = {"pati_name": "林小宝", "pati_gender": 1, "pati_birthday": BIRTHDAY, "pati_id_number": number}
     assert staff_client.create_patient_file(hospital.desk, **fields) != str(pati_id)
 
