@@ -96,13 +96,12 @@ def _parse(caller: Caller, request: SavePatientRequest, idempotency_key: str | N
         return documents.build_document(caller.tenant_id, parsed, normalized)
 
     number, listed = request.pati_id_number.strip(), request.documents
-    return PatientForm(
-        request,
-        build(request.pati_id_type, number, "pati_id") if number else None,
-        None if listed is None else [build(one.id_type, one.id_number, "documents.id") for one in listed],
-        identity_fields.parse_guardian(request.guardian) if request.guardian else None,
-        idempotency_key,
-    )
+    primary = build(request.pati_id_type, number, "pati_id") if number else None
+    further = None if listed is None else [build(one.id_type, one.id_number, "documents.id") for one in listed]
+    if primary is None and further and not request.pati_id:
+        primary, *further = further  # of a new file, any document that staff have seen proves the identity
+    guardian = identity_fields.parse_guardian(request.guardian) if request.guardian else None
+    return PatientForm(request, primary, further, guardian, idempotency_key)
 
 
 def parse_protocol_type(value: str, field: str) -> IdType:
@@ -115,7 +114,7 @@ def parse_protocol_type(value: str, field: str) -> IdType:
 
 def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, list[LabelRecord]]:
     tenant_id, request = caller.tenant_id, form.request
-    if not (request.pati_id or form.primary or form.further or form.idempotency_key):
+    if not (request.pati_id or form.primary or form.idempotency_key):
         double_submission.lock_sender(tx, tenant_id, caller.principal)
         if earlier := _find_double_submission(tx, caller, request):
             return earlier

@@ -44,6 +44,16 @@ def test_file_with_a_document_is_verified_and_one_without_is_not(hospital: Hospi
     assert listed == {verified: ("verified", True), declared: ("declared", False)}
 
 
+def test_any_document_verifies_a_new_file(hospital: Hospital) -> None:
+    documents = [{"id_type": "03", "id_number": "E12345678"}, {"id_type": "06", "id_number": "H12345678"}]
+    pati_id = create_patient_file(hospital.desk, documents=documents)
+    assert get_status(hospital.desk, pati_id) == ("verified", True, True)
+    assert create_patient_file(hospital.desk, documents=documents) == pati_id, "a double click"
+    assert list_documents(hospital.desk, pati_id) == [("03", "E12345678"), ("06", "H12345678")]
+    response = save_patient(hospital.desk, documents=documents[:1], pati_name="王五")
+    assert (response.status, response.error) == (409, "该证件号码已用另一姓名建档")
+
+
 def test_doctors_do_not_see_card_numbers(hospital: Hospital) -> None:
     pati_id = create_patient_file(hospital.desk, pati_id_number=build_unused_id_number())
     assert get_patient_info(hospital.chen, pati_id, reason="会诊").data["card_no"] == ""
