@@ -7,7 +7,7 @@ from pydantic import Field
 from chalicelib import errors
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import ContactPhone, Name, Relation, WireModel
-from chalicelib.people import documents
+from chalicelib.people import documents, id_cards
 from chalicelib.people.documents import IdType
 from chalicelib.people.guardians import Guardian
 
@@ -41,10 +41,14 @@ def parse_type(value: str, field: str) -> IdType:
 
 
 def parse_guardian(fields: GuardianFields) -> Guardian:
-    """Return a guardian. Raises ApiError(BAD_PARAMETER) for an invalid document."""
+    """Return a guardian. Raises ApiError(BAD_PARAMETER) for an invalid document, or that of a child, as the child's."""
+    from chalicelib.people import consents  # by hardly any request of staff
+
     id_type = parse_type(fields.idType, "guardian.idType")
     try:
         number = documents.normalize_number(id_type, fields.IDNo)
     except ValueError as error:
         raise ApiError(errors.BAD_PARAMETER, f"guardian.IDNo：{error}") from None
+    if documents.is_citizen_number(id_type) and consents.is_minor(id_cards.parse_birthday(number)):
+        raise ApiError(errors.BAD_PARAMETER, f"guardian.IDNo：监护人须年满 {consents.MINOR_AGE} 岁")
     return Guardian(name=fields.name, id_type=id_type, number=number, phone=fields.phone, cont_relation=fields.relation)

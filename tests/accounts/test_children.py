@@ -147,6 +147,13 @@ def test_invalid_field_of_the_guardian_is_named(lin: Person, field: str, value: 
     assert len(list_members(lin)) == 1
 
 
+def test_child_is_no_guardian(lin: Person) -> None:
+    number = build_child_number()
+    response = add_child(lin, IDNo=number, guardian={**GUARDIAN, "IDNo": number})
+    assert (response.status, response.error) == (400, "guardian.IDNo：监护人须年满 14 岁")
+    assert len(list_members(lin)) == 1
+
+
 def test_guardian_may_have_any_document(lin: Person) -> None:
     guardian = {**GUARDIAN, "idType": "06", "IDNo": "h1234567801"}
     add_child(lin, guardian=guardian)
