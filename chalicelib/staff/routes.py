@@ -115,10 +115,10 @@ def pati_info(caller: Caller, query: PatientQuery) -> PatientInfo:
 def patient(caller: Caller, body: SavePatientRequest, idempotency_key: IdempotencyKeyHeader) -> SavePatientResponse:
     """患者服务建档
 
-    Without pati_id, creates a file or changes the one with this ID number (409 if it has another name). With pati_id,
-    changes that file; fields that are left out stay as they are. Requests with one Idempotency-Key create one file; so
-    do equal requests of one person without a key within 5 s. label_name and label_id are the first of the labels.
-    Changing a file needs a reason where opening it does (pati_info).
+    Without pati_id, creates a file, which a document verifies, or changes the verified one with this document (409 if
+    it has another name). With pati_id, changes that file; fields that are left out stay as they are. Requests with one
+    Idempotency-Key create one file; so do equal requests of one person without a key within 5 s. label_name and
+    label_id are the first of the labels. Changing a file needs a reason where opening it does (pati_info).
     """
     return patient_saving.save(caller, body, idempotency_key)
 
@@ -127,8 +127,9 @@ def patient(caller: Caller, body: SavePatientRequest, idempotency_key: Idempoten
 def patient_list(caller: Caller, query: PatientListQuery) -> Page[ListedPatient]:
     """查找患者
 
-    Filters: the beginning of the name, the whole phone, the whole 身份证 number, a group or label. Phones are masked.
-    Doctors find their own patients; with a reason, which is logged, all patients of the hospital.
+    Filters: the beginning of the name, the whole phone, the whole number of any document, the number in a bar code or
+    on a visit card, a group or label. Phones are masked. Doctors find their own patients; with a reason, which is
+    logged, all patients of the hospital.
     """
     return patient_files.search(caller, query)
 
