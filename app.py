@@ -120,6 +120,10 @@ def load_external_handler(job: Job) -> outbox.Handler:
             from chalicelib.booking.jobs import wechat_messages
 
             return wechat_messages.send_booking_message
+        case Job.NOTIFY_FILE_BOUND:
+            from chalicelib.patient_identity import notice_delivery
+
+            return notice_delivery.notify
     raise LookupError(job)
 
 

@@ -16,6 +16,7 @@ class SmsSettings:
     app_id: str  # Tencent's SmsSdkAppId
     sign_name: str  # signature and template that the provider has approved
     template_id: str
+    notice_template_id: str  # of notices to the owner of a patient file; "" if none are sent
     endpoint_url: str  # "" for the provider's own
 
 
@@ -159,6 +160,7 @@ def _read_sms_settings(env: "os._Environ[str]") -> SmsSettings:
         app_id=env.get("SMS_APP_ID", ""),
         sign_name=env.get("SMS_SIGN", ""),
         template_id=env.get("SMS_TEMPLATE", ""),
+        notice_template_id=env.get("SMS_NOTICE_TEMPLATE", ""),
         endpoint_url=env.get("SMS_ENDPOINT_URL", "").rstrip("/"),
     )
 

@@ -137,5 +137,6 @@ def _build_sms_variables() -> Json:
         "SMS_APP_ID": {"Ref": "SmsAppId"},
         "SMS_SIGN": {"Ref": "SmsSign"},
         "SMS_TEMPLATE": {"Ref": "SmsTemplate"},
+        "SMS_NOTICE_TEMPLATE": {"Ref": "SmsNoticeTemplate"},
         **{f"SMS_{name.upper()}": {"Fn::Sub": [reference.format(name), secret]} for name in ("key_id", "key_secret")},
     }

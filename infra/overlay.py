@@ -79,6 +79,10 @@ def _build_parameters(stage: str) -> Json:
         "SmsAppId": ("", "Tencent's SmsSdkAppId"),
         "SmsSign": ("", "SMS signature that the provider has approved"),
         "SmsTemplate": ("", "Approved SMS template: Aliyun's contains ${code}, Tencent's {1}"),
+        "SmsNoticeTemplate": (
+            "",
+            "Approved SMS template without variables, for patients whose file an account was bound to; empty: not sent",
+        ),
         "TrustedProxies": ("0", "Number of proxies between clients and API Gateway: 1 behind CloudFront"),
         "RequestsPerSecond": ("1000", "Requests per second above which API Gateway responds 429"),
         "SecretsVersion": ("1", "A new value makes CloudFormation read the secrets again"),

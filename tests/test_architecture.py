@@ -30,6 +30,7 @@ ROWS = [
     ("files",),
     ("messaging",),
     ("notifications", "billing", "wechat_account"),
+    ("patient_identity",),
     ("http",),
     GROUPS,
 ]
@@ -47,8 +48,8 @@ APP_IMPORTS = (
     *("chalicelib.http.routing", "chalicelib.http.websocket", "chalicelib.http.after_response"),
     # Handlers of jobs.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.outbox"),
-    *("chalicelib.booking", "chalicelib.consult", "chalicelib.gateway", "chalicelib.notifications"),
-    *("chalicelib.accounts", "chalicelib.payment"),
+    *("chalicelib.accounts", "chalicelib.booking", "chalicelib.consult", "chalicelib.gateway"),
+    *("chalicelib.notifications", "chalicelib.patient_identity", "chalicelib.payment"),
 )
 VAGUE_MODULE_NAMES = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}
 # Absolute paths of one machine, and folders beside the repository.

@@ -26,7 +26,22 @@ from chalicelib.accounts.models import (
     SignUpRequest,
     VerifyCodeRequest,
 )
-from chalicelib.errors import BAD_CREDENTIALS, CONFLICT, CONSENT_REQUIRED, NOT_FOUND, RATE_LIMITED, TOO_MANY_REQUESTS
+from chalicelib.accounts.verification_models import (
+    FileBinding,
+    RemoveBindingRequest,
+    VerifiedMember,
+    VerifyMemberRequest,
+    VerifyMemberResponse,
+)
+from chalicelib.errors import (
+    BAD_CREDENTIALS,
+    CONFLICT,
+    CONSENT_REQUIRED,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    RATE_LIMITED,
+    TOO_MANY_REQUESTS,
+)
 from chalicelib.http import session_fields
 from chalicelib.http.routing import Routes
 from chalicelib.http.session_fields import EndSessionRequest, ListedSession
@@ -148,6 +163,63 @@ def remove_member(caller: Caller, body: RemoveMemberRequest) -> None:
     Consultations of the member end. Repeating the request has no effect.
     """
     members.remove(caller, body.memberId)
+
+
+@routes.post(
+    "/pati_service/patient_service/member/verification_code",
+    callers=[Role.PATIENT],
+    errors=[NOT_FOUND, TOO_MANY_REQUESTS],
+)
+def member_verification_code(caller: Caller, body: VerifiedMember) -> None:
+    """就诊人核验验证码
+
+    If the hospital has a verified file with the member's name and document, a code is sent to the phone of that file.
+    The response does not say whether there is one.
+    """
+    from chalicelib.accounts import verification  # with which other requests need not wait at a cold start
+
+    verification.request_code(caller, body)
+
+
+@routes.post(
+    "/pati_service/patient_service/member/verify", callers=[Role.PATIENT], errors=[NOT_FOUND, TOO_MANY_REQUESTS]
+)
+def verify_member(caller: Caller, body: VerifyMemberRequest) -> VerifyMemberResponse:
+    """核验就诊人
+
+    By the code that was sent, or by the number of the visit card. The member then has the verified file, with its
+    bookings. 400 with the same text for whatever does not match; five failures lock it for 15 minutes.
+    """
+    from chalicelib.accounts import verification
+
+    return verification.verify(caller, body)
+
+
+@routes.get("/pati_service/patient_service/member/bindings", callers=[Role.PATIENT], errors=[NOT_ALLOWED, NOT_FOUND])
+def member_bindings(caller: Caller, query: VerifiedMember) -> list[FileBinding]:
+    """关联该就诊人档案的其他账号
+
+    For the owner of a verified file: the account whose phone is the file's phone.
+    """
+    from chalicelib.accounts import bindings
+
+    return bindings.list_all(caller, query)
+
+
+@routes.post(
+    "/pati_service/patient_service/member/bindings/remove",
+    callers=[Role.PATIENT],
+    errors=[CONFLICT, NOT_ALLOWED, NOT_FOUND],
+)
+def remove_member_binding(caller: Caller, body: RemoveBindingRequest) -> None:
+    """解除其他账号的关联
+
+    For the owner of a verified file. The other account no longer has the member; its bookings to come move to this
+    account, and it is notified. Repeating the request has no effect.
+    """
+    from chalicelib.accounts import bindings
+
+    bindings.remove(caller, body)
 
 
 @routes.get("/pati_service/patient_service/members", callers=[Role.PATIENT])

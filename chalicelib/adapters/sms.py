@@ -1,8 +1,9 @@
-"""Send verification codes by SMS, through the provider that is configured for the stage.
+"""Send verification codes and notices by SMS, through the provider that is configured for the stage.
 
 A provider needs a template that it has approved for the hospital. To add a provider, write a `send_by_…` function, add
 it to PROVIDERS, and add its name to the parameter SmsProvider in infra/overlay.py; CONTRIBUTING.md lists all places.
 The provider `file`, for development, appends phone and code to a file or writes them to standard error.
+A notice has a template without variables: it says that an account is bound to the patient file of this phone.
 """
 
 import json
@@ -46,9 +47,16 @@ def send(phone: str, code: str) -> None:
     PROVIDERS[settings.sms.provider](phone, code)
 
 
-def send_to_file(phone: str, code: str) -> None:
-    """Append phone and code to SMS_FILE, or write them to standard error if it is "-"."""
-    line = f"SMS {phone} {code}\n"
+def send_notice(phone: str) -> None:
+    """Send the notice to a phone, if the provider has a template for it. Raises as `send` does."""
+    provider = settings.sms.provider
+    if provider == "file" or (provider and settings.sms.notice_template_id):
+        PROVIDERS[provider](phone, None)
+
+
+def send_to_file(phone: str, code: str | None) -> None:
+    """Append phone and code to SMS_FILE, or write them to standard error if it is "-"; without a code, the notice."""
+    line = f"SMS {phone} {code or 'notice'}\n"
     if settings.sms.file_path == "-":  # unlike /dev/stderr: a file opened again has a position of its own
         sys.stderr.write(line)
         sys.stderr.flush()
@@ -57,16 +65,16 @@ def send_to_file(phone: str, code: str) -> None:
         file.write(line)
 
 
-def send_by_aliyun(phone: str, code: str) -> None:
-    """Send a code by Aliyun.
+def send_by_aliyun(phone: str, code: str | None) -> None:
+    """Send a code by Aliyun; without a code, the notice.
 
     Source: https://help.aliyun.com/zh/sms/developer-reference/api-dysmsapi-2017-05-25-sendsms
     """
     parameters = {
         "PhoneNumbers": phone,
         "SignName": settings.sms.sign_name,
-        "TemplateCode": settings.sms.template_id,
-        "TemplateParam": json.dumps({"code": code}),
+        "TemplateCode": _get_template_id(code),
+        "TemplateParam": json.dumps({"code": code} if code else {}),
     }
     url = settings.sms.endpoint_url or "https://dysmsapi.aliyuncs.com"
     query, headers = sms_signing.sign_aliyun_request(url, "SendSms", "2017-05-25", parameters, clock.now())
@@ -75,8 +83,8 @@ def send_by_aliyun(phone: str, code: str) -> None:
         raise SmsError(response.get("Code"))
 
 
-def send_by_tencent(phone: str, code: str) -> None:
-    """Send a code by Tencent Cloud.
+def send_by_tencent(phone: str, code: str | None) -> None:
+    """Send a code by Tencent Cloud; without a code, the notice.
 
     Source: https://cloud.tencent.com/document/product/382/55981
     """
@@ -84,8 +92,8 @@ def send_by_tencent(phone: str, code: str) -> None:
         "PhoneNumberSet": [f"+86{phone}"],
         "SmsSdkAppId": settings.sms.app_id,
         "SignName": settings.sms.sign_name,
-        "TemplateId": settings.sms.template_id,
-        "TemplateParamSet": [code],
+        "TemplateId": _get_template_id(code),
+        "TemplateParamSet": [code] if code else [],
     }
     url, content = settings.sms.endpoint_url or "https://sms.tencentcloudapi.com", json.dumps(body).encode()
     headers = sms_signing.sign_tencent_request(url, "SendSms", "2021-01-11", "sms", content, clock.now())
@@ -95,11 +103,15 @@ def send_by_tencent(phone: str, code: str) -> None:
         raise SmsError(results[0].get("Code"))
 
 
-PROVIDERS: dict[str, Callable[[str, str], None]] = {
+PROVIDERS: dict[str, Callable[[str, str | None], None]] = {
     "file": send_to_file,
     "aliyun": send_by_aliyun,
     "tencent": send_by_tencent,
 }
+
+
+def _get_template_id(code: str | None) -> str:
+    return settings.sms.template_id if code else settings.sms.notice_template_id
 
 
 def _post_request(url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:

@@ -212,7 +212,9 @@ def register_booking(caller: Caller, body: RegisterRequest) -> RegisterResult:
     """预约挂号登记
 
     Changes bookStatus from 0 to 2 when the patient arrives, on the day of the booking only. The booking is given by
-    book_id or by the code that the patient shows.
+    book_id or by the code that the patient shows. With document_checked, the patient's file is verified, or merged into
+    the verified file of the same document and name; 409 if that one has another name, or the file has no document: then
+    register without it, and use verify_patient or merge_patients.
     """
     return registration.register(caller, body)
 

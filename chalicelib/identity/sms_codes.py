@@ -72,6 +72,12 @@ def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
     _request_code(CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER), address, {"member_id": member_id})
 
 
+def has_requested(tenant_id: int, member_id: int, since: int) -> bool:
+    """Return whether a code for a member was requested after an instant."""
+    subject = compute_member_subject(tenant_id, member_id)
+    return code_store.count_requests(mysql.autocommit, tenant_id, "subject", subject, since)[0] > 0
+
+
 def compute_member_subject(tenant_id: int, member_id: int) -> bytes:
     """Return the subject of a member's codes. Not inside a transaction: see crypto."""
     return field_encryption.compute_blind_index(tenant_id, "code subject", f"member:{member_id}")

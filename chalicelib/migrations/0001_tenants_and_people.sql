@@ -141,6 +141,7 @@ CREATE TABLE patients (
     verified_at      BIGINT NULL,
     verified_by      BIGINT NULL,  -- user_id: the account, or the member of staff who saw the document
     verified_how     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- phone, code, card, front_desk or registration
+    description      VARCHAR(255) NOT NULL DEFAULT '',  -- of a temporary file: what the person looks like, where they were found
     missed_cleared_at  BIGINT NULL,  -- missed visits before do not count against the patient
     stored_at        BIGINT NULL,  -- when the last account closed: the file is kept in storage and read for a logged reason only
     created_by       BIGINT NULL,  -- user_id

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 from chalicelib import clock, errors
@@ -18,22 +17,12 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import ApiError
 from chalicelib.people import double_submission, names, patient_documents, phones
 from chalicelib.people.documents import Document
-from chalicelib.people.patient_status import PatientStatus
+from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 
 TABLE_NAME = "patients"
 CONTACT_PHONE = "patients.cont"  # separates the contact's phone from the patient's in the ciphertexts of a row
 CARD_NUMBER_LENGTH = 12
 MAX_CARD_NUMBER_TRIES = 3  # of 10^12 numbers, a hospital uses millions
-
-
-class VerificationMethod(StrEnum):
-    """patients.verified_how and patient_merges.how: what proved that a file is a person's."""
-
-    PHONE = "phone"  # the account's phone is the file's
-    CODE = "code"  # a code sent to the file's phone
-    CARD = "card"  # the number of a visit card
-    FRONT_DESK = "front_desk"  # staff saw the document
-    REGISTRATION = "registration"  # staff saw the document when they registered a booking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +68,7 @@ class Patient:
     verified_at: int | None
     verified_how: str  # a VerificationMethod, or ""
     stored_at: int | None  # since when the file is in storage
+    description: str  # of the person of a temporary file
     created_by: int | None
     created_at: int
 
@@ -297,7 +287,7 @@ def find_current_id(tx: Tx, tenant_id: int, pati_id: int) -> int | None:
 _SELECT_PATIENT_SQL = """
     SELECT tenant_id, pati_id, name, gender, birthday, phone_sealed, phone_blind, province, city, county, address,
            cont_name, cont_relation, cont_phone_sealed, photo_key, trea_id, status, card_no, merged_into, verified_at,
-           verified_how, stored_at, created_by, created_at
+           verified_how, stored_at, description, created_by, created_at
     FROM patients
 """
 

@@ -5,7 +5,7 @@ from chalicelib.people import patients, phones
 
 
 def find_for_member(tx: Tx, tenant_id: int, member_id: int) -> str:
-    """Return the phone of the verified file of the identity that a member's self-declared file claims, "" for none.
+    """Return the phone of the verified file whose identity and name a member's self-declared file claims, "" for none.
 
     Phones abroad, to which no SMS can be sent, are left out.
     """
@@ -13,13 +13,14 @@ def find_for_member(tx: Tx, tenant_id: int, member_id: int) -> str:
         """
         SELECT verified.pati_id, verified.phone_sealed
         FROM members m
+        JOIN patients own ON own.pati_id = m.pati_id AND own.tenant_id = m.tenant_id
         JOIN patient_documents claimed ON claimed.pati_id = m.pati_id AND claimed.tenant_id = m.tenant_id
         JOIN patient_identities identity
           ON identity.tenant_id = claimed.tenant_id AND identity.identity_blind = claimed.identity_blind
         JOIN patients verified
           ON verified.pati_id = identity.pati_id AND verified.tenant_id = identity.tenant_id
         WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
-          AND verified.pati_id <> m.pati_id
+          AND verified.pati_id <> m.pati_id AND verified.name_key = own.name_key
         ORDER BY claimed.document_id LIMIT 1
         """,
         member_id=member_id,

@@ -144,6 +144,7 @@ def _build_info(caller: Caller, file: PatientFile) -> PatientInfo:
         status=patient.status,
         verified=patient.status == PatientStatus.VERIFIED,
         card_no=(patient.card_no or "") if sees_cards else "",
+        description=patient.description,
         merged_into=str(patient.merged_into or ""),
         guardian=_build_guardian(caller, file),
     )

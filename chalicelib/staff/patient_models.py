@@ -138,6 +138,7 @@ class PatientInfo(WireModel):
     status: str = Field(description=STATUS_DESCRIPTION, examples=["verified"])
     verified: bool = Field(description="是否已核验身份", examples=[True])
     card_no: str = Field(description="就诊卡号；医生看不到，未核验为空", examples=["048153726190"])
+    description: str = Field(description="临时档案（无名氏）的体貌特征等；其他档案为空", examples=[""])
     merged_into: str = Field(description="已合并：现在的患者号；否则为空", examples=[""])
     guardian: PatientGuardian | None = Field(description="监护人；医生只能看到 6 岁以下儿童的")
 

@@ -17,7 +17,7 @@ from chalicelib.staff import (
     stored_messages,
     withdrawn_messages,
 )
-from chalicelib.staff.access_routes import routes
+from chalicelib.staff.front_desk_routes import DESK_ROLES, NOT_FOUND_OR_CONFLICT, routes
 from chalicelib.staff.label_models import (
     CountedLabels,
     DeleteLabelRequest,
@@ -58,11 +58,9 @@ from chalicelib.staff.withdrawn_models import (
     WithdrawnMessageQuery,
 )
 
-__all__ = ["routes"]
+__all__ = ["routes"]  # of the whole group: also those of access_routes.py and front_desk_routes.py
 
-STAFF_ROLES = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
-DESK_ROLES = [Role.SERVICE_STAFF, Role.ADMIN]
-NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
+STAFF_ROLES = [Role.DOCTOR, *DESK_ROLES]
 
 
 @routes.get("/pati_service/manager_service/list", callers=STAFF_ROLES)

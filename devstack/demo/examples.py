@@ -43,6 +43,7 @@ REMOVED_MEMBER: Fields = {
     "idType": "03",
     "IDNo": "E01234567",
 }
+UNBOUND_MEMBER: Fields = {**REMOVED_MEMBER, "name": "王大山", "IDNo": "E07654321"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
@@ -69,6 +70,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
         lambda: _begin_sessions(demo["tenant_id"], demo["patients"][0], demo["doctors"][0]),
         lambda: _issue_second_key(demo),
         lambda: _list_records(lin, desk["token"]),
+        lambda: _identify_patients(lin, demo["patients"][1]["token"], desk["token"]),
         lambda: _list_consents(lin),
         lambda: _list_site_messages(lin),
         lambda: _create_consultation(lin, chen, member_id, chen_id),
@@ -145,6 +147,35 @@ def _list_records(lin: str, desk: str) -> dict[str, Fields]:
         f"{STAFF_PATH}/patient": {"pati_id": ""},  # a new file
         f"{STAFF_PATH}/save_group_label": {"label_id": ""},
     }
+
+
+def _identify_patients(lin: str, wang: str, desk: str) -> dict[str, Fields]:
+    """Merge two pairs of files, one of which is to be split, and let another account have Lin's file."""
+    [own, *_] = _get(f"{PATIENT_PATH}/members", lin)
+    sources = [_create_file(desk, key) for key in ("merged", "split")]
+    split = _post(f"{STAFF_PATH}/merge_patients", desk, source=sources[1], target=own["bindPatiId"], reason="演示")
+    bindings = _get(f"{PATIENT_PATH}/member/bindings", lin, memberId=own["memberId"])
+    if not bindings:
+        claim = {name: own[name] for name in ("name", "gender", "IDNo", "phone")}
+        info = _get(f"{STAFF_PATH}/pati_info", desk, pati_id=own["bindPatiId"])
+        added = _post(f"{PATIENT_PATH}/member", wang, **claim, birthday=info["pati_birthday"])["memberId"]
+        [declared] = [one for one in _get(f"{PATIENT_PATH}/members", wang) if one["memberId"] == added]
+        merged = {"source": declared["bindPatiId"], "target": own["bindPatiId"], "reason": "演示"}
+        _post(f"{STAFF_PATH}/merge_patients", desk, **merged)
+        bindings = _get(f"{PATIENT_PATH}/member/bindings", lin, memberId=own["memberId"])
+    unbound = _post(f"{PATIENT_PATH}/member", wang, **UNBOUND_MEMBER)["memberId"]
+    return {
+        f"{STAFF_PATH}/merge_patients": {"source": sources[0], "target": own["bindPatiId"]},
+        f"{STAFF_PATH}/split_patients": {"merge_id": split["merge_id"]},
+        f"{STAFF_PATH}/unbind_member": {"member_id": unbound},
+        f"{PATIENT_PATH}/member/bindings/remove": {"bindingId": bindings[0]["bindingId"]},
+    }
+
+
+def _create_file(desk: str, key: str) -> str:
+    """Return the pati_id of a file without a document."""
+    fields = {"pati_name": "林小雨", "pati_gender": 2, "pati_birthday": "1990-05-17", "pati_phone": UNUSED_PHONE}
+    return str(_post(f"{STAFF_PATH}/patient", desk, f"file-{key}", **fields)["pati_id"])
 
 
 def _list_consents(lin: str) -> dict[str, Fields]:

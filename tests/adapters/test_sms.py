@@ -87,6 +87,7 @@ def configure(provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch) ->
         app_id="1400006666",
         sign_name="仁和医院",
         template_id="SMS_154950909",
+        notice_template_id="SMS_154950910",
         endpoint_url=provider.url,
     )
     for module in (sms, sms_signing):
@@ -175,6 +176,29 @@ def test_tencent_sends_the_code(tencent: Provider) -> None:
     }
     assert (headers["x-tc-action"], headers["x-tc-version"]) == ("SendSms", "2021-01-11")
     assert tencent.wrong == []
+
+
+def test_aliyun_sends_the_notice(aliyun: Provider) -> None:
+    sms.send_notice("13800000001")
+    [(_, path, _)] = aliyun.requests
+    parameters = dict(parse_qsl(path.partition("?")[2]))
+    assert (parameters["TemplateCode"], json.loads(parameters["TemplateParam"])) == ("SMS_154950910", {})
+    assert aliyun.wrong == []
+
+
+def test_tencent_sends_the_notice(tencent: Provider) -> None:
+    sms.send_notice("13800000001")
+    [(_, _, body)] = tencent.requests
+    sent = json.loads(body)
+    assert (sent["TemplateId"], sent["TemplateParamSet"]) == ("SMS_154950910", [])
+    assert tencent.wrong == []
+
+
+def test_notice_is_not_sent_without_a_template(aliyun: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = replace(settings.sms, provider="aliyun", endpoint_url=aliyun.url, notice_template_id="")
+    monkeypatch.setattr(sms, "settings", replace(settings, sms=without))
+    sms.send_notice("13800000001")
+    assert aliyun.requests == []
 
 
 LIMIT, DAILY, SIGNATURE = "isv.BUSINESS_LIMIT_CONTROL", "LimitExceeded.PhoneNumberDailyLimit", "AuthFailure.Signature"

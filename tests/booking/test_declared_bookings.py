@@ -1,15 +1,12 @@
 """Bookings for members with a self-declared file count against the account, those of verified ones against them."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Event
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.billing.bookings import Booking
 from chalicelib.booking.jobs import scheduled
 from chalicelib.booking.reservations import booking_store
 from chalicelib.people.patient_status import PatientStatus
@@ -17,6 +14,7 @@ from tests.support import factories
 from tests.support.booking_client import AFTERNOON, BookingDepartment, freeze_clock, get_iso_date, list_rows
 from tests.support.factories import Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+from tests.support.pauses import pause_first_call
 
 HOW_TO_VERIFY = "请先核验就诊人身份：在就诊人页面用短信验证码或就诊卡号核验，或持证件到医院前台办理"
 LIMIT_TEXT = f"未核验的就诊人同时最多有 2 个预约。{HOW_TO_VERIFY}"
@@ -32,22 +30,6 @@ def invent_person(account: Person, name: str) -> Person:
 @pytest.fixture
 def invented(lin: Person) -> list[Person]:
     return [invent_person(lin, f"虚构{number}") for number in range(7)]
-
-
-@pytest.fixture
-def paused_insert(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
-    """Pause the first INSERT of a booking: it sets the first event and waits for the second."""
-    reached, proceed, insert = Event(), Event(), booking_store.insert
-
-    def insert_after_pause(*arguments: Any) -> Booking:
-        if not reached.is_set():
-            reached.set()
-            assert proceed.wait(10)
-        return insert(*arguments)
-
-    monkeypatch.setattr(booking_store, "insert", insert_after_pause)
-    yield reached, proceed
-    proceed.set()
 
 
 def set_status(pati_id: int, status: PatientStatus) -> None:
@@ -96,16 +78,16 @@ def test_verified_member_of_the_same_account_is_not_limited(
 
 @pytest.mark.store
 def test_limit_of_an_account_holds_for_concurrent_bookings_of_two_members(
-    department: BookingDepartment, invented: list[Person], paused_insert: tuple[Event, Event]
+    department: BookingDepartment, invented: list[Person]
 ) -> None:
     department.save_rules(daily_limit=1)
     schedule_id = department.create_schedule()
-    with ThreadPoolExecutor(2) as pool:
+    with pause_first_call(booking_store, "insert") as pause, ThreadPoolExecutor(2) as pool:
         first = pool.submit(department.submit, invented[0], schedule_id, 1)
-        assert paused_insert[0].wait(10)
+        pause.wait_until_reached()
         second = pool.submit(department.submit, invented[1], schedule_id, 2)
         wait_until(is_row_lock_waiting)
-        paused_insert[1].set()
+        pause.end()
         assert first.result().status == 200
         assert second.result().error == f"未核验的就诊人今天已预约 1 次，请明天再试。{HOW_TO_VERIFY}"
 

@@ -11,7 +11,7 @@ from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import doctors, formatting
 from chalicelib.people.doctors import Profile
-from tests.support import booking_client, factories
+from tests.support import booking_client, factories, front_desk_client
 from tests.support.booking_client import (
     AFTERNOON,
     BOOKING_PATH,
@@ -23,6 +23,7 @@ from tests.support.booking_client import (
 )
 from tests.support.client import ApiResponse, get
 from tests.support.factories import Person
+from tests.support.id_numbers import build_unused_id_number
 
 
 def list_day(person: Person, **query: Any) -> ApiResponse:
@@ -247,3 +248,42 @@ def test_day_list_shows_unverified_patients_and_conflicts(
     assert flags == {first: (True, True), moved: (True, True), third: (False, False)}
     department.cancel(lin, first)
     assert [one["conflict"] for one in list_day(department.hospital.desk, **query).data["list"]] == [False, False]
+
+
+@pytest.mark.usefixtures("at_seven")
+def test_registration_with_the_document_verifies_a_file_in_place(department: BookingDepartment, wang: Person) -> None:
+    declared = front_desk_client.declare(wang, build_unused_id_number())
+    book_id = department.book_slot(declared.person, department.create_schedule(date=get_iso_date(0)))
+    assert department.register(book_id=book_id, document_checked="1").status == 200
+    file = front_desk_client.get_file(declared.pati_id)
+    assert (file["status"], file["verified_how"], file["trea_id"]) == ("verified", "registration", int(book_id))
+
+
+@pytest.mark.usefixtures("at_seven")
+def test_registration_that_cannot_verify_is_possible_without(department: BookingDepartment, wang: Person) -> None:
+    number, desk = build_unused_id_number(), department.hospital.desk
+    verified = front_desk_client.file_patient(desk, number, pati_name="林大雨")
+    declared = front_desk_client.declare(wang, number)
+    book_id = department.book_slot(declared.person, department.create_schedule(date=get_iso_date(0)))
+    response = department.register(book_id=book_id, document_checked=True)
+    text = f"该证件已登记在档案 {verified}，姓名不同，请核对；如确为同一人请合并档案"
+    assert (response.status, response.error) == (409, text)
+    assert department.get_status(wang, book_id) == 0
+    assert department.register(book_id=book_id).status == 200
+
+
+@pytest.mark.usefixtures("at_seven")
+def test_verification_is_undone_with_a_rejected_registration(department: BookingDepartment, wang: Person) -> None:
+    declared = front_desk_client.declare(wang, build_unused_id_number())
+    book_id = department.book_slot(declared.person, department.create_schedule())
+    assert department.register(book_id=book_id, document_checked=True).status == 409
+    assert front_desk_client.get_file(declared.pati_id)["status"] == "declared"
+
+
+@pytest.mark.usefixtures("at_seven")
+def test_file_without_a_document_is_registered_unverified(department: BookingDepartment, lin: Person) -> None:
+    factories.create_patient_file(lin, is_verified=False)
+    book_id = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
+    assert department.register(book_id=book_id, document_checked=True).error == "该档案没有证件，请先登记证件"
+    assert department.register(book_id=book_id, document_checked="x").error.startswith("document_checked：")
+    assert department.register(book_id=book_id).status == 200

@@ -14,8 +14,8 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import NOT_FOUND, ApiError, ErrorKind
 from chalicelib.people import documents, patient_documents, patients
 from chalicelib.people.documents import Document, IdType
-from chalicelib.people.patient_status import PatientStatus
-from chalicelib.people.patients import PatientDetails, VerificationMethod
+from chalicelib.people.patient_status import PatientStatus, VerificationMethod
+from chalicelib.people.patients import PatientDetails
 from tests.support.factories import Hospital
 from tests.support.id_numbers import build_unused_id_number
 

@@ -50,6 +50,7 @@ def test_file_contains_all_fields(hospital: Hospital) -> None:
         "documents": [{"id_type": "99", "id_number": fields["pati_id_number"]}],
         "status": "verified",
         "verified": True,
+        "description": "",
         "merged_into": "",
         "guardian": None,
     }

@@ -1,7 +1,7 @@
 """Client for the booking endpoints of a department, with helpers that prepare and read bookings."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -11,8 +11,10 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.billing.bookings import BookingStatus, PaymentState
+from chalicelib.identity import tokens
 from chalicelib.outbox.jobs import Job
 from chalicelib.people import departments
+from chalicelib.settings import settings
 from tests.support import factories
 from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
@@ -114,9 +116,10 @@ def create_department(hospital: Hospital, name: str = "呼吸内科") -> Booking
 
 
 def freeze_clock(monkeypatch: pytest.MonkeyPatch, time: str, ahead: int = 0) -> None:
-    """Set the clock to a time of day, today or so many days ahead of the current day."""
+    """Set the clock to a time of day, today or so many days ahead of the current day. Staff stay signed in."""
     moment = datetime.fromisoformat(f"{get_iso_date(ahead)}T{time}:00+08:00")
     monkeypatch.setattr(clock, "now", lambda: int(moment.timestamp()) * clock.SECOND)
+    monkeypatch.setattr(tokens, "settings", replace(settings, staff_idle_minutes=0))
 
 
 def create_patient(department: BookingDepartment, number: int) -> Person:

@@ -13,7 +13,8 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.people import account_phones, doctors, members, patients, staff, tenants
-from chalicelib.people.patients import PatientDetails, VerificationMethod
+from chalicelib.people.patient_status import VerificationMethod
+from chalicelib.people.patients import PatientDetails
 from chalicelib.people.roles import Role
 from chalicelib.staff import store
 

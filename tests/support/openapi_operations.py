@@ -19,7 +19,7 @@ ID_KINDS = {
     **dict.fromkeys(("member_id", "memberId"), "member"),
     **dict.fromkeys(("receiveId", "receiverIds", "sendId", "user_list", "userId"), "patient"),
     **dict.fromkeys(("doctor_id", "doctorId", "user_id"), "doctor"),
-    **dict.fromkeys(("pati_id",), "pati"),
+    **dict.fromkeys(("pati_id", "source", "target"), "pati"),
     **dict.fromkeys(("label_id", "pati_group_id", "list"), "label"),
     **dict.fromkeys(("dept_id", "deptId"), "dept"),
     **dict.fromkeys(("schedule_id", "scheduleId"), "schedule"),
@@ -29,6 +29,8 @@ ID_KINDS = {
     "sessions": "session",
     "key_id": "key",
     "pattern_id": "pattern",
+    "merge_id": "merge",
+    "bindingId": "binding",
 }
 # Fields that identify nothing: positions in a list, which may be any message, and a redundant field of document 002.
 NOT_IDS = {

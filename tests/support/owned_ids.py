@@ -6,7 +6,17 @@ import requests
 
 from chalicelib.adapters import mysql
 from chalicelib.identity import internal_keys, sessions, tokens
-from tests.support import booking_client, consult_client, factories, gateway_client, helpdesk_client, inbox_client
+from tests.support import (
+    booking_client,
+    consult_client,
+    factories,
+    front_desk_client,
+    gateway_client,
+    helpdesk_client,
+    inbox_client,
+    staff_client,
+)
+from tests.support.booking_client import BookingDepartment
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 
@@ -14,6 +24,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PERSONAL_KINDS = {
     *("consult", "chat", "conversation", "group", "message", "chat_message", "file", "letter", "member", "booking"),
     "login",
+    "binding",
 }
 
 
@@ -52,7 +63,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "session": [str(user_id)],
         "key": [str(internal_keys.authenticate(hospital.internal_key).key_id)],
         "login": [_begin_session(one) for one in (patient, doctor)],
-        "pati": [_get_pati_id(patient)],
+        **_share_file(department, patient),
         "label": [str(factories.create_group(hospital.desk, f"分组{user_id}{name}"))],
         "dept": [str(department.dept_id)],
         "schedule": [schedule_id],
@@ -78,6 +89,15 @@ def _begin_session(person: Person) -> str:
 def _get_pati_id(patient: Person) -> str:
     sql = "SELECT pati_id FROM members WHERE member_id = %(member_id)s"
     return str(mysql.autocommit.fetch_value(sql, member_id=patient.member_id))
+
+
+def _share_file(department: BookingDepartment, patient: Person) -> dict[str, list[str]]:
+    """Merge a new file into a patient's, let another account have it, and return the ids."""
+    pati_id, desk = _get_pati_id(patient), department.hospital.desk
+    other = staff_client.create_patient_file(desk, pati_name=f"重复档案{pati_id}")
+    merged = front_desk_client.merge_patients(desk, other, pati_id).data
+    bound = booking_client.create_second_account(department, patient, f"136{patient.user_id:08}")
+    return {"pati": [pati_id], "merge": [merged["merge_id"]], "binding": [str(bound.member_id)]}
 
 
 def _get_group_number(patient: Person) -> str:

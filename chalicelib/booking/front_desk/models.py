@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field
 
 from chalicelib.booking.reservations.models import BOOK_ID_ALIASES, CHARGE_DESCRIPTION, STATUS_DESCRIPTION
 from chalicelib.booking.schedules.models import TYPE_DESCRIPTION
-from chalicelib.http.fields import Date, IdText, OptionalId, PageQuery, Reason, WireModel
+from chalicelib.http.fields import Boolean, Date, IdText, OptionalId, PageQuery, Reason, WireModel
 
 
 class RegisterRequest(WireModel):
@@ -15,6 +15,9 @@ class RegisterRequest(WireModel):
     book_id: OptionalId = Field(None, validation_alias=BOOK_ID_ALIASES, examples=["1024"])
     book_code: Annotated[str, Field(pattern=r"^([0-9]{14})?$")] = Field(
         "", validation_alias=AliasChoices("book_code", "bookCode"), examples=["", "20360107482913"]
+    )
+    document_checked: Boolean = Field(
+        False, description="true：已核对患者本人证件，同时核验其档案（同名的已核验档案会自动合并）", examples=[False]
     )
 
 

@@ -20,6 +20,7 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import formatting, patients, phones
+from chalicelib.people.patient_status import VerificationMethod
 
 
 def register(caller: Caller, request: RegisterRequest) -> RegisterResult:
@@ -27,7 +28,8 @@ def register(caller: Caller, request: RegisterRequest) -> RegisterResult:
 
     Raises:
         ApiError: 400 without an id and a code, 404 if the tenant has no such booking, 409 on another day, if it is
-            cancelled or missed, or if its schedule is stopped.
+            cancelled or missed, or if its schedule is stopped; with document_checked also if the file has no document
+            or must be merged with one of another name.
     """
     if not (request.book_id or request.book_code):
         raise ApiError(errors.BAD_PARAMETER, "book_id：与 book_code 必填其一")
@@ -61,25 +63,49 @@ def list_day(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
 
 
 def _find_and_register(caller: Caller, request: RegisterRequest) -> RegisterResult:
-    keys = front_desk_store.find(mysql.autocommit, caller.tenant_id, request.book_id, request.book_code or None)
-    if keys is None:
-        raise ApiError(errors.NOT_FOUND, "预约不存在")
-    serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys))
+    keys = _get_keys(mysql.autocommit, caller, request)
+    if request.document_checked:
+        serial_no, is_new = _verify_and_register(caller, request)
+    else:
+        serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys, keys.pati_id))
     if is_new:
         outbox.wake_worker()
     return RegisterResult(book_id=str(keys.book_id), visi_serialno=str(serial_no))
 
 
-def _register(tx: Tx, caller: Caller, keys: BookingKeys) -> tuple[int, bool]:
-    """Return the slot's serial number, and whether the booking was registered now."""
+def _get_keys(tx: Tx, caller: Caller, request: RegisterRequest) -> BookingKeys:
+    keys = front_desk_store.find(tx, caller.tenant_id, request.book_id, request.book_code or None)
+    if keys is None:
+        raise ApiError(errors.NOT_FOUND, "预约不存在")
+    return keys
+
+
+def _verify_and_register(caller: Caller, request: RegisterRequest) -> tuple[int, bool]:
+    """Verify the patient's file, or merge it into the verified one, and register the booking. Returns as _register."""
+    from chalicelib.patient_identity import merging, verification  # most registrations need neither
+
+    def work(tx: Tx) -> tuple[int, bool]:
+        keys, how = _get_keys(tx, caller, request), VerificationMethod.REGISTRATION
+        verified = verification.verify_in_person(tx, caller, keys.pati_id, None, how)
+        return _register(tx, caller, keys, verified.pati_id)
+
+    return merging.run_transaction(work)
+
+
+def _register(tx: Tx, caller: Caller, keys: BookingKeys, pati_id: int) -> tuple[int, bool]:
+    """Return the slot's serial number, and whether the booking was registered now.
+
+    Args:
+        pati_id: the file that the booking belongs to now.
+    """
     # Locks are taken in the order that reservations/reserve.py documents: the patient, then the booking. The schedule
     # is read without a lock, so a stop that commits after this read does not prevent the registration.
-    booking_store.lock_patient(tx, caller.tenant_id, keys.pati_id)
+    booking_store.lock_patient(tx, caller.tenant_id, pati_id)
     schedule = schedule_store.find(tx, caller.tenant_id, keys.schedule_id)
     booking = bookings.find_for_update(tx, caller.tenant_id, keys.book_id)
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    if booking.pati_id != keys.pati_id:  # merged or split: the file that it belongs to now is not locked
+    if booking.pati_id != pati_id:  # merged or split: the file that it belongs to now is not locked
         raise PatientFileChangedError
     if booking.status == BookingStatus.REGISTERED:
         return booking.serial_no, False

@@ -42,7 +42,7 @@ SELECT_BOOKING = f"""
            b.created_at, {refunds_due.REFUND_COLUMNS},
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
-           m.name AS member_name
+           m.name AS member_name, m.live IS NOT NULL AS has_member
     FROM bookings b JOIN members m ON m.member_id = b.member_id {refunds_due.REFUND_JOINS}
 """
 
@@ -155,6 +155,7 @@ class BookingDetails:
     dept_name: str
     doctor_name: str  # "" for a general clinic
     member_name: str
+    has_member: bool  # whether the account still has the member
     refund: BookingRefund | None
 
     @property
@@ -350,6 +351,7 @@ def _parse_details(row: Row) -> BookingDetails:
     parsed: dict[str, Any] = {
         "status": BookingStatus(row["status"]),
         "payment_state": PaymentState(row["payment_state"]),
+        "has_member": bool(row["has_member"]),
         "refund": refunds_due.parse_booking_refund(row),
     }
     fields = {name: row[name] for name in BookingDetails.__dataclass_fields__ if name not in parsed}

@@ -58,7 +58,7 @@ def list_own(caller: Caller, query: PageNoQuery) -> Page[ListedBook]:
 
 
 def get_own(caller: Caller, book_id: int) -> Book:
-    """Return a booking of the account, with the whole document number of the patient.
+    """Return a booking of the account, with the whole document number of the patient if the account has the member.
 
     Raises:
         ApiError: 404 if the account has no such booking.
@@ -99,7 +99,7 @@ def _load_own(tx: Tx, caller: Caller, book_id: int) -> tuple[BookingDetails, Pat
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
     patient = patients.get(tx, caller.tenant_id, booking.pati_id)
-    documents = patient_documents.list_of_patient(tx, caller.tenant_id, booking.pati_id)
+    documents = patient_documents.list_of_patient(tx, caller.tenant_id, booking.pati_id) if booking.has_member else []
     return booking, patient, documents[0] if documents else None
 
 

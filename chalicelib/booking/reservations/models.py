@@ -101,5 +101,5 @@ class Book(BookingFields):
     treaArea: str = Field(examples=["门诊楼二层 A 区"])
     memberGender: str = Field(description="男、女、未知", examples=["女"])
     memberAge: str = Field(examples=["36岁"])
-    memberIDNo: str = Field(description="中间由前端隐藏", examples=[""])
+    memberIDNo: str = Field(description="中间由前端隐藏；就诊人已删除或解除关联：空", examples=[""])
     bookTime: str = Field(examples=["2036-01-05 09:30:00"])

@@ -1,0 +1,55 @@
+"""SQL of the claim that a member's self-declared file makes to a verified one."""
+
+from dataclasses import dataclass
+
+from chalicelib.adapters.mysql import Tx
+from chalicelib.people.patient_status import PatientStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A self-declared file and the verified file of the same identity and name."""
+
+    declared_id: int
+    verified_id: int
+    has_phone_of_account: bool  # whether the verified file's phone is the account's, who has confirmed to be its owner
+
+
+def find_claim(tx: Tx, tenant_id: int, member_id: int) -> Claim | None:
+    """Return the claim of a live member, None if there is no verified file of this identity and name."""
+    row = tx.fetch_one(
+        """
+        SELECT own.pati_id AS declared_id, v.pati_id AS verified_id,
+               COALESCE(v.phone_blind = a.phone_blind, FALSE) AND a.identity_locked_at IS NULL AS has_phone_of_account
+        FROM members m
+        JOIN accounts a ON a.user_id = m.user_id
+        JOIN patients own ON own.pati_id = m.pati_id AND own.status = %(declared)s
+        JOIN patient_documents d ON d.pati_id = own.pati_id
+        JOIN patient_identities i ON i.tenant_id = d.tenant_id AND i.identity_blind = d.identity_blind
+        JOIN patients v ON v.pati_id = i.pati_id AND v.name_key = own.name_key AND v.status = %(verified)s
+        WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
+        ORDER BY d.document_id LIMIT 1
+        """,
+        declared=PatientStatus.DECLARED,
+        verified=PatientStatus.VERIFIED,
+        member_id=member_id,
+        tenant_id=tenant_id,
+    )
+    if row is None:
+        return None
+    return Claim(row["declared_id"], row["verified_id"], bool(row["has_phone_of_account"]))
+
+
+def has_card(tx: Tx, tenant_id: int, card_no: str, pati_id: int) -> bool:
+    """Return whether a card number is that of a file, or of one that was merged into it."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM patients
+        WHERE card_no = %(card_no)s AND tenant_id = %(tenant_id)s
+          AND (pati_id = %(pati_id)s OR merged_into = %(pati_id)s)
+        """,
+        card_no=card_no,
+        tenant_id=tenant_id,
+        pati_id=pati_id,
+    )
+    return found is not None

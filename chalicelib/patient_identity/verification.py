@@ -1,0 +1,134 @@
+"""Verify a patient file whose document staff have in hand.
+
+A verified file is the only one of its identities. If another verified file has the identity already, and the same name,
+the file is merged into it; with another name a person must compare the two, and merge them explicitly.
+"""
+
+from dataclasses import dataclass
+
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
+from chalicelib.audit.audit_log import AuditAction
+from chalicelib.errors import ApiError
+from chalicelib.identity.callers import Caller
+from chalicelib.patient_identity import member_moves, merging
+from chalicelib.patient_identity.merging import FilesChangedError
+from chalicelib.people import names, patient_documents, patients, phones, temporary_patients
+from chalicelib.people.documents import Document
+from chalicelib.people.patient_status import PatientStatus, VerificationMethod
+from chalicelib.people.patients import Patient
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedFile:
+    """The verified file of a person."""
+
+    pati_id: int
+    merge_id: int | None  # of the merge into it, None if the file itself was verified
+
+
+def verify_in_person(
+    tx: Tx, caller: Caller, pati_id: int, document: Document | None, how: VerificationMethod, reason: str = ""
+) -> VerifiedFile:
+    """Verify a file, or merge it into the verified file of the same person. Verifying again has no effect.
+
+    In a transaction of `merging.run_transaction`.
+
+    Args:
+        document: the document in hand, which is added to the file; None: the file's own primary one.
+
+    Raises:
+        ApiError: 404 if the tenant has no such file; 409 if it has no document, is merged already, or another verified
+            file with another name has the identity.
+        FilesChangedError: run the transaction again.
+    """
+    identity = document.identity_blind if document else _get_own_identity(tx, caller.tenant_id, pati_id)
+    owner_id = patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity)
+    files = merging.lock_files(tx, caller.tenant_id, {pati_id, owner_id or pati_id})
+    if patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity) != owner_id:
+        raise FilesChangedError
+    file = files[pati_id]
+    if file.status == PatientStatus.MERGED:
+        if how == VerificationMethod.REGISTRATION:  # the booking has moved to another file
+            raise FilesChangedError
+        raise ApiError(errors.CONFLICT, f"该档案已并入档案 {file.merged_into}")
+    if owner_id is None or owner_id == pati_id:
+        _verify(tx, caller, file, document, identity, how, reason)
+        return VerifiedFile(pati_id, None)
+    _require_same_person(file, files[owner_id])
+    merged = merging.merge(tx, caller.tenant_id, pati_id, owner_id, how, caller, reason)
+    if document:
+        patient_documents.add(tx, caller.tenant_id, owner_id, document, caller.user_id)
+    return VerifiedFile(owner_id, merged.merge_id)
+
+
+def confirm_phone(tx: Tx, tenant_id: int, pati_id: int, phone: str) -> None:
+    """Set the phone of a file, which the patient has confirmed in person; it decides which account is the owner."""
+    tx.execute(
+        """
+        UPDATE patients SET phone_sealed = %(phone_sealed)s, phone_blind = %(phone_blind)s, changed_at = %(now)s
+        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
+        """,
+        phone_sealed=phones.seal(tenant_id, patients.TABLE_NAME, pati_id, phone),
+        phone_blind=phones.compute_blind_index(tenant_id, phone),
+        now=clock.now(),
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+    )
+
+
+def _get_own_identity(tx: Tx, tenant_id: int, pati_id: int) -> bytes:
+    stored = patient_documents.list_of_patient(tx, tenant_id, pati_id)
+    if not stored:
+        patients.get(tx, tenant_id, pati_id)
+        raise ApiError(errors.CONFLICT, "该档案没有证件，请先登记证件")
+    return stored[0].identity_blind
+
+
+def _require_same_person(file: Patient, owner: Patient) -> None:
+    if file.status == PatientStatus.VERIFIED:
+        raise ApiError(errors.CONFLICT, f"该证件属于另一已核验的档案 {owner.pati_id}，如确为同一人请合并档案")
+    if not names.are_equal(file.name, owner.name):
+        text = f"该证件已登记在档案 {owner.pati_id}，姓名不同，请核对；如确为同一人请合并档案"
+        raise ApiError(errors.CONFLICT, text)
+
+
+def _verify(
+    tx: Tx,
+    caller: Caller,
+    file: Patient,
+    document: Document | None,
+    identity: bytes,
+    how: VerificationMethod,
+    reason: str,
+) -> None:
+    """Let a locked file own an identity, and mark it as verified."""
+    tenant_id, pati_id = caller.tenant_id, file.pati_id
+    if file.status == PatientStatus.TEMPORARY and file.name.startswith(temporary_patients.NAME):
+        raise ApiError(errors.CONFLICT, "临时档案请先补全患者姓名，再核验；或并入该患者已有的档案")
+    is_owned = identity in patient_documents.list_identities(tx, tenant_id, pati_id)
+    try:
+        if document:
+            patient_documents.add(tx, tenant_id, pati_id, document, caller.user_id)
+        if file.status == PatientStatus.VERIFIED:
+            patient_documents.claim_identities(tx, tenant_id, pati_id, [identity])
+        else:
+            patients.mark_verified(tx, tenant_id, pati_id, how, caller.user_id, [identity])
+            member_moves.count_booked_for_person(tx, tenant_id, pati_id)
+    except mysql.DuplicateKeyError as duplicate:
+        if duplicate.key == "identity":  # a concurrent transaction has verified another file
+            raise FilesChangedError from duplicate
+        raise
+    if not is_owned:
+        audit_log.insert_entry(
+            tx,
+            tenant_id,
+            caller.principal,
+            AuditAction.VERIFY_PATIENT,
+            f"patient:{pati_id}",
+            reason=reason,
+            key_id=caller.key_id or None,
+            how=how.value,
+        )
