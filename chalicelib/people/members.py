@@ -13,6 +13,7 @@ from chalicelib.people.patient_status import PatientStatus
 
 TABLE_NAME = "members"
 MAX_MEMBERS = 10  # live ones of an account
+MAX_CLAIMS = 100  # of one identity, that are verified when its file is saved
 MAX_ADDED_PER_YEAR = 20  # by an account in a rolling year, removed ones included
 
 
@@ -209,6 +210,25 @@ def _choose_default(tx: Tx, tenant_id: int, removed_id: int) -> None:
             member_id=found[0]["member_id"],
             tenant_id=tenant_id,
         )
+
+
+def list_claims(tx: Tx, tenant_id: int, pati_id: int) -> list[int]:
+    """Return the live members whose self-declared files claim an identity of a verified file."""
+    rows = tx.fetch_all(
+        """
+        SELECT DISTINCT m.member_id
+        FROM patient_identities i
+        JOIN patient_documents d ON d.tenant_id = i.tenant_id AND d.identity_blind = i.identity_blind
+        JOIN patients p ON p.pati_id = d.pati_id AND p.status = %(declared)s
+        JOIN members m ON m.pati_id = p.pati_id AND m.live = 1
+        WHERE i.pati_id = %(pati_id)s AND i.tenant_id = %(tenant_id)s ORDER BY m.member_id LIMIT %(limit)s
+        """,
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+        declared=PatientStatus.DECLARED,
+        limit=MAX_CLAIMS,
+    )
+    return [row["member_id"] for row in rows]
 
 
 def count_added_since(tx: Tx, tenant_id: int, user_id: int, since: int) -> int:

@@ -14,7 +14,18 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http import identity_fields
 from chalicelib.identity.callers import Caller
-from chalicelib.people import documents, double_submission, guardians, names, patient_documents, patients, phones
+from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
+from chalicelib.people import (
+    documents,
+    double_submission,
+    guardians,
+    members,
+    names,
+    patient_documents,
+    patients,
+    phones,
+)
 from chalicelib.people.documents import Document, IdType
 from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
@@ -71,6 +82,7 @@ def save(caller: Caller, request: SavePatientRequest, idempotency_key: str | Non
                 break
             if error.key != "identity" or not tries:
                 raise
+    outbox.wake_worker()
     shown = build_labels(patient_labels)
     first = shown[0] if shown else Label(label_name="", label_id="")
     return SavePatientResponse(pati_id=str(pati_id), label_name=first.label_name, label_id=first.label_id, list=shown)
@@ -131,6 +143,8 @@ def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, l
     if request.labels is not None:
         label_ids = [label.label_id for label in request.labels]
         labels.set_patient_labels(tx, tenant_id, pati_id, LabelKind.LABEL, label_ids)
+    for member_id in members.list_claims(tx, tenant_id, pati_id):  # the file may be new, or have another phone
+        outbox.enqueue(tx, tenant_id, Job.VERIFY_MEMBER, {"member_id": member_id})
     return pati_id, store.list_patient_labels(tx, pati_id)
 
 

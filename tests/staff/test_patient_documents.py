@@ -9,11 +9,14 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
+from chalicelib.outbox import outbox
+from chalicelib.staff import list_store
 from tests.support import staff_client
 from tests.support.accounts_client import add_member, list_members
 from tests.support.client import ApiResponse
 from tests.support.factories import Hospital, Person
 from tests.support.id_numbers import build_id_number, build_unused_id_number
+from tests.support.row_reads import count_rows_read
 from tests.support.staff_client import create_patient_file, get_patient_info, save_patient, search_patients
 
 pytestmark = pytest.mark.store
@@ -231,7 +234,7 @@ def test_guardian_is_shown_in_full_to_the_front_desk(hospital: Hospital) -> None
 
 
 def test_doctors_see_the_guardian_of_small_children_without_the_document(hospital: Hospital) -> None:
-    small, big = save_child(hospital, 5), save_child(hospital, 7, pati_name="林大宝")
+    small, big = save_child(hospital, 5), save_child(hospital, 6, pati_name="林大宝")
     shown = {"name": "林大山", "id_type": "", "id_number": "", "phone": "13800000003", "relation": 3}
     assert get_patient_info(hospital.chen, small, reason="会诊").data["guardian"] == shown
     assert get_patient_info(hospital.chen, big, reason="会诊").data["guardian"] is None
@@ -258,3 +261,49 @@ def test_invalid_field_is_named_and_creates_no_file(hospital: Hospital, fields: 
     response: ApiResponse = save_patient(hospital.desk, **fields)
     assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, named)
     assert find(hospital.desk) == []
+
+
+@pytest.mark.usefixtures("everyone")
+def test_member_who_was_added_before_the_file_is_verified_when_it_is_created(
+    hospital: Hospital, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
+    number = build_unused_id_number()
+    for person in (lin, wang):
+        add_member(person, number)
+    outbox.run_due_jobs()
+    pati_id = create_patient_file(hospital.desk, pati_id_number=number, pati_phone="13800000077")
+    outbox.run_due_jobs()
+    assert [list_members(one)[-1]["verified"] for one in (lin, wang)] == [False, False]
+    save_patient(hospital.desk, pati_id=pati_id, pati_phone=lin.phone)
+    outbox.run_due_jobs()
+    found = [list_members(one)[-1] for one in (lin, wang)]
+    assert [(one["verified"], one["bindPatiId"] == pati_id) for one in found] == [(True, True), (False, False)]
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"identities": [b"\x01" * 32]},
+        {"phone_blind": b"\x01" * 32},
+        {"card_no": "000000000001"},
+        {"name_key": "古丽"},
+    ],
+)
+def test_search_reads_few_rows_of_a_large_hospital(hospital: Hospital, search: dict[str, Any]) -> None:
+    names = [f"患者{number}" for number in range(500)]
+    rows = [{"tenant_id": hospital.tenant_id, "name": name, "now": 1} for name in names]
+    sql = """
+        INSERT INTO patients (tenant_id, name, name_key, created_at, changed_at)
+        VALUES (%(tenant_id)s, %(name)s, %(name)s, %(now)s, %(now)s)
+    """
+    defaults: dict[str, Any] = {"name_key": "", "phone_blind": None, "identities": None, "pati_id": None, "card_no": ""}
+    filters = {**defaults, **search, "label_id": None, "doctor_id": None, "limits": (0, 10)}
+
+    def count(tx: mysql.Tx) -> int:
+        tx.execute_many(sql, rows)
+        tx.execute("ANALYZE TABLE patients, patient_documents")
+        _, read = count_rows_read(tx, lambda: list_store.list_patients(tx, hospital.tenant_id, **filters))
+        return read
+
+    assert mysql.run_autocommit(count) < 50
