@@ -205,7 +205,7 @@ CREATE TABLE patient_merges (
     source_pati_id  BIGINT NOT NULL,  -- the file that was merged
     target_pati_id  BIGINT NOT NULL,  -- the file that replaces it
     how             VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- as patients.verified_how
-    moved           TEXT NOT NULL,  -- JSON: what moved from source to target, see people/merging.py
+    moved           TEXT NOT NULL,  -- JSON: what moved from source to target, see patient_identity/merging.py
     merged_by       BIGINT NULL,  -- user_id
     merged_at       BIGINT NOT NULL,
     live            TINYINT NULL DEFAULT 1,  -- 1, or NULL when split again

@@ -11,15 +11,6 @@ from chalicelib.billing.bookings import BookingStatus
 
 
 @dataclass(frozen=True, slots=True)
-class FileDocument:
-    """A document of a patient file."""
-
-    document_id: int
-    number_blind: bytes
-    is_primary: bool
-
-
-@dataclass(frozen=True, slots=True)
 class FileLabel:
     """A group or label of a patient file."""
 
@@ -52,35 +43,27 @@ def refresh_latest_visits(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> 
     )
 
 
-def list_documents(tx: Tx, tenant_id: int, pati_id: int) -> list[FileDocument]:
-    """Return the documents of a file."""
-    rows = tx.fetch_all(
-        """
-        SELECT document_id, number_blind, is_primary IS NOT NULL AS is_primary FROM patient_documents
-        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s ORDER BY document_id
-        """,
-        pati_id=pati_id,
-        tenant_id=tenant_id,
-    )
-    return [FileDocument(row["document_id"], row["number_blind"], bool(row["is_primary"])) for row in rows]
-
-
 def move_documents(
-    tx: Tx, tenant_id: int, document_ids: Collection[int], source: int, target: int, primary_id: int | None
+    tx: Tx,
+    tenant_id: int,
+    document_ids: Collection[int],
+    sources: Collection[int],
+    target: int,
+    primary_id: int | None,
 ) -> None:
-    """Give documents of one file to another, where one of them becomes the primary one; None: none of them."""
+    """Give documents of some files to another, where one of them becomes the primary one; None: none of them."""
     if not document_ids:
         return
     tx.execute(
         """
         UPDATE patient_documents
         SET pati_id = %(target)s, is_primary = IF(document_id <=> %(primary_id)s, 1, NULL)
-        WHERE document_id IN %(document_ids)s AND pati_id = %(source)s AND tenant_id = %(tenant_id)s
+        WHERE document_id IN %(document_ids)s AND pati_id IN %(sources)s AND tenant_id = %(tenant_id)s
         """,
         target=target,
         primary_id=primary_id,
         document_ids=document_ids,
-        source=source,
+        sources=sources,
         tenant_id=tenant_id,
     )
 

@@ -5,6 +5,9 @@ consultations, documents, identities, labels, the guardian. The source stays, wi
 target (patients.merged_into). patient_merges records what moved, and a split gives it back, with the bookings that the
 moved members have made since.
 
+A verified target gets a document only if it owns the identity that the document proves. If staff decide that the files
+are one, it owns what the source's documents prove; if an account or one document proves it, the others stay behind.
+
 Files are locked in ascending pati_id, before all other rows; booking locks them too, so a booking is made before or
 after a merge. A target is never a merged file, so merges do not form a circle.
 """
@@ -12,6 +15,7 @@ after a merge. A target is never a merged file, so merges do not form a circle.
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TypeVar
 
 from chalicelib import clock, errors
@@ -28,6 +32,7 @@ from chalicelib.patient_identity import file_moves, member_moves, merge_records,
 from chalicelib.patient_identity.member_moves import FileMember
 from chalicelib.patient_identity.merge_records import Merge, Moved, ReplacedMember
 from chalicelib.people import guardians, patient_documents, patients
+from chalicelib.people.patient_documents import StoredDocument
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient
 
@@ -83,22 +88,27 @@ def merge(
     how: VerificationMethod,
     actor: Caller | None = None,
     reason: str = "",
+    *,
+    claims_documents: bool = False,
 ) -> MergeResult:
     """Merge one file into another, in a transaction of `run_transaction`. Merging them again has no effect.
 
     Args:
         actor: who merges; None for a job.
+        claims_documents: a verified target owns what the source's documents prove, because staff have compared the
+            files; else documents of identities that it does not own stay with the source.
 
     Raises:
         ApiError: 404 if the tenant does not have one of them; 409 if one of them is merged into another file already,
             or if the target is less verified than the source.
+        FilesChangedError: another file was verified meanwhile.
     """
     files = lock_files(tx, tenant_id, (source, target))
     earlier = merge_records.find_live_of_source(tx, tenant_id, source)
     if earlier and earlier.target_pati_id == target:
         return MergeResult(earlier.merge_id, target, [])
     _require_mergeable(files[source], files[target])
-    moved, conflicts = _move(tx, files[source], files[target], actor)
+    moved, conflicts = _move(tx, files[source], files[target], actor, claims_documents)
     _set_merged_into(tx, tenant_id, source, PatientStatus.MERGED, target)
     merge_id = merge_records.insert(tx, tenant_id, source, target, how, moved, actor.user_id if actor else None)
     _record(tx, tenant_id, AuditAction.MERGE_PATIENTS, target, actor, reason, source, merge_id)
@@ -125,7 +135,7 @@ def split(tx: Tx, tenant_id: int, merge_id: int, actor: Caller, reason: str) -> 
         return merge_record
     if patients.find_current_id(tx, tenant_id, source) != holder:
         raise FilesChangedError
-    _give_back(tx, files[holder], files[source], merge_record.moved)
+    _give_back(tx, files[holder], merge_record)
     _set_merged_into(tx, tenant_id, source, merge_record.moved.status, None)
     merge_records.mark_split(tx, tenant_id, merge_id, actor.user_id)
     _record(tx, tenant_id, AuditAction.SPLIT_PATIENTS, holder, actor, reason, source, merge_id)
@@ -152,7 +162,9 @@ def _require_mergeable(source: Patient, target: Patient) -> None:
         raise ApiError(errors.CONFLICT, "目标是临时档案，请交换来源与目标")
 
 
-def _move(tx: Tx, source: Patient, target: Patient, actor: Caller | None) -> tuple[Moved, list[int]]:
+def _move(
+    tx: Tx, source: Patient, target: Patient, actor: Caller | None, claims_documents: bool
+) -> tuple[Moved, list[int]]:
     """Move what belongs to the source; return it, and the book_ids of bookings to come that clash."""
     tenant_id, old, new = source.tenant_id, source.pati_id, target.pati_id
     members = member_moves.list_members(tx, tenant_id, old)
@@ -168,9 +180,9 @@ def _move(tx: Tx, source: Patient, target: Patient, actor: Caller | None) -> tup
         member_moves.count_booked_for_person(tx, tenant_id, new)
     if any(member.is_live for member in members):
         file_moves.take_from_storage(tx, tenant_id, new)
-    document_ids, primary_id = _move_documents(tx, tenant_id, old, new)
     identities = patient_documents.list_identities(tx, tenant_id, old)
     file_moves.move_identities(tx, tenant_id, identities, old, new)
+    document_ids, primary_id = _move_documents(tx, old, target, claims_documents)
     labels, dropped_labels = _move_labels(tx, tenant_id, old, new)
     file_moves.refresh_latest_visits(tx, tenant_id, (old, new))
     moved = Moved(
@@ -187,9 +199,9 @@ def _move(tx: Tx, source: Patient, target: Patient, actor: Caller | None) -> tup
     return moved, conflicts
 
 
-def _give_back(tx: Tx, holder: Patient, source: Patient, moved: Moved) -> None:
+def _give_back(tx: Tx, holder: Patient, merge_record: Merge) -> None:
     """Give the source of a merge what the merge moved, as far as the holder still has it."""
-    tenant_id, old, new = source.tenant_id, holder.pati_id, source.pati_id
+    moved, tenant_id, old, new = merge_record.moved, holder.tenant_id, holder.pati_id, merge_record.source_pati_id
     for one in moved.replaced:
         member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, one.other_id, one.member_id)
         member_moves.set_member_of_sessions(tx, tenant_id, one.conversation_ids, one.member_id)
@@ -200,13 +212,28 @@ def _give_back(tx: Tx, holder: Patient, source: Patient, moved: Moved) -> None:
     _move_bookings(tx, tenant_id, old, new, moved.member_ids)
     if moved.status != PatientStatus.VERIFIED:
         member_moves.count_all_for_account(tx, tenant_id, new)
-    file_moves.move_documents(tx, tenant_id, moved.document_ids, old, new, moved.primary_id)
+    later = _list_later_merges(tx, merge_record)
+    holders = [merge_record.target_pati_id, *(one.target_pati_id for one in later)]  # some may have left it behind
+    file_moves.move_documents(tx, tenant_id, moved.document_ids, holders, new, moved.primary_id)
     file_moves.move_identities(tx, tenant_id, [bytes.fromhex(one) for one in moved.identities], old, new)
+    if holder.status == PatientStatus.VERIFIED and not patient_documents.release_identities(tx, tenant_id, old):
+        patients.mark_declared(tx, tenant_id, old)
     file_moves.move_labels(tx, tenant_id, [label.label_id for label in moved.labels], old, new)
     file_moves.add_labels(tx, tenant_id, moved.dropped_labels, new)
     if moved.guardian:
-        guardians.move(tx, tenant_id, old, new)
+        passed_on = list(takewhile(lambda one: one.moved.guardian, later))
+        guardians.move(tx, tenant_id, holders[len(passed_on)], new)
     file_moves.refresh_latest_visits(tx, tenant_id, (old, new))
+
+
+def _list_later_merges(tx: Tx, merge_record: Merge) -> list[Merge]:
+    """Return the merges of the target into another file, of that file into the next one, and so on."""
+    found: list[Merge] = []
+    holder = merge_record.target_pati_id
+    while later := merge_records.find_live_of_source(tx, merge_record.tenant_id, holder):
+        found.append(later)
+        holder = later.target_pati_id
+    return found
 
 
 def _replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, actor: Caller | None) -> ReplacedMember:
@@ -243,16 +270,34 @@ def _move_bookings(tx: Tx, tenant_id: int, old: int, new: int, member_ids: Colle
     return [one.book_id for one in clashing if one.day >= clock.today()]
 
 
-def _move_documents(tx: Tx, tenant_id: int, old: int, new: int) -> tuple[list[int], int | None]:
-    """Move the documents that the new file does not have. Return their ids, and the primary one among them."""
-    present = file_moves.list_documents(tx, tenant_id, new)
+def _move_documents(tx: Tx, old: int, target: Patient, claims: bool) -> tuple[list[int], int | None]:
+    """Move the documents that the target may have and does not have. Return their ids, and the primary one among them.
+
+    Args:
+        claims: let a verified target own what they prove, unless another verified file does.
+    """
+    tenant_id, new = target.tenant_id, target.pati_id
+    present = patient_documents.list_of_patient(tx, tenant_id, new)
     numbers = {one.number_blind for one in present}
-    moved = [one for one in file_moves.list_documents(tx, tenant_id, old) if one.number_blind not in numbers]
+    moved = [one for one in patient_documents.list_of_patient(tx, tenant_id, old) if one.number_blind not in numbers]
+    if target.status == PatientStatus.VERIFIED:
+        owners = {one: patient_documents.find_verified_by_identity(tx, tenant_id, one.identity_blind) for one in moved}
+        moved = [one for one, owner in owners.items() if owner == new or (claims and owner is None)]
+        _claim(tx, target, moved)
     document_ids = [one.document_id for one in moved]
     primary_id = next((one.document_id for one in moved if one.is_primary), None)
     has_primary = any(one.is_primary for one in present)
-    file_moves.move_documents(tx, tenant_id, document_ids, old, new, None if has_primary else primary_id)
+    file_moves.move_documents(tx, tenant_id, document_ids, [old], new, None if has_primary else primary_id)
     return document_ids, primary_id
+
+
+def _claim(tx: Tx, file: Patient, documents: Collection[StoredDocument]) -> None:
+    """Let a verified file own what documents prove. Raises FilesChangedError if another file was verified meanwhile."""
+    identities = [one.identity_blind for one in documents]
+    try:
+        patient_documents.claim_identities(tx, file.tenant_id, file.pati_id, identities)
+    except mysql.DuplicateKeyError as duplicate:
+        raise FilesChangedError from duplicate
 
 
 def _move_labels(

@@ -27,6 +27,7 @@ class StoredDocument:
     number_blind: bytes
     identity_blind: bytes
     is_primary: bool
+    is_verified: bool  # whether its file owns the identity: someone has seen the document
 
 
 def insert(tx: Tx, tenant_id: int, pati_id: int, document: Document, created_by: int | None, is_primary: bool) -> int:
@@ -69,16 +70,26 @@ def list_of_patient(tx: Tx, tenant_id: int, pati_id: int) -> list[StoredDocument
     """Return the documents of a file, the primary one first, then in the order of their creation."""
     rows = tx.fetch_all(
         """
-        SELECT tenant_id, document_id, pati_id, id_type, number_sealed, number_blind, identity_blind,
-               is_primary IS NOT NULL AS is_primary
-        FROM patient_documents
-        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s ORDER BY is_primary DESC, document_id
+        SELECT d.tenant_id, d.document_id, d.pati_id, d.id_type, d.number_sealed, d.number_blind, d.identity_blind,
+               d.is_primary IS NOT NULL AS is_primary, i.pati_id IS NOT NULL AS is_verified
+        FROM patient_documents d
+        LEFT JOIN patient_identities i ON i.pati_id = d.pati_id AND i.identity_blind = d.identity_blind
+        WHERE d.pati_id = %(pati_id)s AND d.tenant_id = %(tenant_id)s ORDER BY d.is_primary DESC, d.document_id
         """,
         pati_id=pati_id,
         tenant_id=tenant_id,
     )
-    parsed = ({**row, "id_type": IdType(row["id_type"]), "is_primary": bool(row["is_primary"])} for row in rows)
-    return [StoredDocument(**row) for row in parsed]
+    return [
+        StoredDocument(
+            **{
+                **row,
+                "id_type": IdType(row["id_type"]),
+                "is_primary": bool(row["is_primary"]),
+                "is_verified": bool(row["is_verified"]),
+            }
+        )
+        for row in rows
+    ]
 
 
 def decrypt_number(document: StoredDocument) -> str:

@@ -69,9 +69,9 @@ def verify(caller: Caller, request: VerifyPatientRequest) -> VerifyPatientRespon
 
 def merge(caller: Caller, request: MergePatientsRequest) -> MergePatientsResponse:
     """Merge two files of one person. See `merging.merge`."""
-    how = VerificationMethod.FRONT_DESK
+    files, how = (request.source, request.target), VerificationMethod.FRONT_DESK
     result = merging.run_transaction(
-        lambda tx: merging.merge(tx, caller.tenant_id, request.source, request.target, how, caller, request.reason)
+        lambda tx: merging.merge(tx, caller.tenant_id, *files, how, caller, request.reason, claims_documents=True)
     )
     conflicts = [str(book_id) for book_id in result.conflicts]
     return MergePatientsResponse(merge_id=str(result.merge_id), pati_id=str(result.pati_id), conflicts=conflicts)

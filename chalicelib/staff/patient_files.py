@@ -152,7 +152,9 @@ def _build_info(caller: Caller, file: PatientFile) -> PatientInfo:
 
 def _build_document(document: StoredDocument) -> PatientDocument:
     return PatientDocument(
-        id_type=documents.format_protocol_type(document.id_type), id_number=patient_documents.decrypt_number(document)
+        id_type=documents.format_protocol_type(document.id_type),
+        id_number=patient_documents.decrypt_number(document),
+        verified=document.is_verified,
     )
 
 

@@ -94,6 +94,7 @@ class PatientDocument(WireModel):
 
     id_type: str = Field(description=PROTOCOL_TYPE_DESCRIPTION, examples=["99"])
     id_number: str = Field(examples=["11010519491231002X"])
+    verified: bool = Field(description="已核对原件；否：只是填报的，核对后用 verify_patient 核验", examples=[True])
 
 
 PatientDocuments = list[PatientDocument]  # in a class with a field `list`, that name means the field
