@@ -34,7 +34,7 @@ SCHEMATHESIS_CONFIG = {
     "phases": {"coverage": {"unexpected-methods": ["GET", "POST", "PUT", "PATCH", "DELETE"]}},
     "output": {"sanitization": {"enabled": False}},  # the tokens are valid only in a test's own tenant
 }
-PATIENT_SERVICE_PATH = "/pati_service/patient_service"
+PATIENT_SERVICE_PATH, MANAGER_SERVICE_PATH = "/pati_service/patient_service", "/pati_service/manager_service"
 PAYMENT_NOTIFICATION_PATHS = [f"/pati_service/wechat/pay/{one}/{{tenantId}}" for one in ("notify", "refund_notify")]
 # Operations whose example is rejected, and the precondition that it does not meet.
 EXAMPLE_PRECONDITIONS = {
@@ -59,6 +59,22 @@ EXAMPLE_PRECONDITIONS = {
     ),
     f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code_validate": "a code that was sent",
     f"{PATIENT_SERVICE_PATH}/reset_password/phone_identifying_code": "a phone without a recent code",
+    f"{PATIENT_SERVICE_PATH}/consent": "the current version of a privacy notice",
+    **dict.fromkeys(
+        (f"{PATIENT_SERVICE_PATH}/member/{path}" for path in ("verification_code", "verify")), "a code or a card"
+    ),
+    **dict.fromkeys(
+        (f"{PATIENT_SERVICE_PATH}/member/{path}" for path in ("bindings", "bindings/remove")), "a verified file"
+    ),
+    f"{MANAGER_SERVICE_PATH}/verify_patient": "a file with the document",
+    f"{MANAGER_SERVICE_PATH}/merge_patients": "two files",
+    f"{MANAGER_SERVICE_PATH}/split_patients": "a merge",
+    f"{MANAGER_SERVICE_PATH}/temporary_patient": "a year of birth",
+    f"{MANAGER_SERVICE_PATH}/withdrawn_message": "a withdrawn message",
+    f"{MANAGER_SERVICE_PATH}/stored_messages": "a closed account",
+    **dict.fromkeys(
+        (f"{MANAGER_SERVICE_PATH}/{path}" for path in ("missed_block", "clear_missed_block")), "a patient or an account"
+    ),
 }
 STRONG = "password is strong"
 # Operations with rules that their schemas cannot express, and those rules.
@@ -75,6 +91,15 @@ RULES_BEYOND_SCHEMAS = {
     f"{PATIENT_SERVICE_PATH}/myinfo": "birthday is not in the future",
     f"{PATIENT_SERVICE_PATH}/myinfo/upload_picture": "a hint names an accepted kind; file_size is within its limit",
     f"{PATIENT_SERVICE_PATH}/change_password": "oldPassword is the old password",
+    f"{PATIENT_SERVICE_PATH}/member/verify": "verCode or cardNo is given, and the right one",
+    f"{MANAGER_SERVICE_PATH}/verify_patient": "the number is valid and agrees with birthday and gender",
+    f"{MANAGER_SERVICE_PATH}/merge_patients": "the files differ",
+    f"{MANAGER_SERVICE_PATH}/temporary_patient": "the year of birth is not in the future",
+    f"{MANAGER_SERVICE_PATH}/stored_messages": "pati_id or session_no is given",
+    **dict.fromkeys(
+        (f"{MANAGER_SERVICE_PATH}/{path}" for path in ("missed_block", "clear_missed_block")),
+        "pati_id or user_id is given",
+    ),
     "/pati_service/manager_service/second_factor": "password is the caller's own",
     "/pati_service/manager_service/second_factor/confirm": "otp is a code of the new secret",
     "/pati_service/manager_service/change_password": "oldPassword is the old password, and newPassword is strong",

@@ -29,7 +29,7 @@ from chalicelib.identity import callers, internal_keys, tokens
 from chalicelib.identity.callers import Role
 from devstack.apigateway.server import create_server
 from devstack.fakes import wechat
-from devstack.fuzz import booking_data, helpdesk_data, inbox_data
+from devstack.fuzz import account_data, booking_data, helpdesk_data, inbox_data
 from tests.support import factories
 
 Headers = dict[str, str]
@@ -111,6 +111,8 @@ class FuzzClient:
     def get_headers(self, role: str) -> Headers:
         """Return the headers of a caller with this role. A person gets a new token: a request may have ended others."""
         if person := self._people.get(Role(role)):
+            if person.role == Role.PATIENT:
+                account_data.give_consents(person)
             return {"token": tokens.issue(person.tenant_id, person.principal, person.role)}
         return self._headers[role]
 
