@@ -69,9 +69,9 @@ def seen_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     addresses: list[str] = []
     identify = callers.identify
 
-    def record(*arguments: Any) -> callers.Caller:
+    def record(*arguments: Any, **options: Any) -> callers.Caller:
         addresses.append(arguments[2])
-        return identify(*arguments)
+        return identify(*arguments, **options)
 
     monkeypatch.setattr(callers, "identify", record)
     return addresses
