@@ -22,7 +22,7 @@ EQUALITY, SEARCH = "utf8mb4_bin", "utf8mb4_unicode_520_ci"
 SEARCHES = {
     ("identity/attempts.py", "subject LIKE"): ["attempts.subject"],
     ("identity/tokens.py", "t.principal LIKE"): ["tokens.principal"],
-    ("messaging/socket_store.py", "s.principal LIKE"): ["sockets.principal"],
+    ("audit/audit_log.py", "a.actor LIKE"): ["audit_log.actor"],
     ("staff/list_store.py", "p.name_key LIKE"): ["patients.name_key"],
     ("staff/list_store.py", "name LIKE"): ["staff.name"],
     ("staff/list_store.py", "s.name LIKE"): ["staff.name"],

@@ -193,7 +193,7 @@ def test_limit_holds_in_a_process_that_does_not_know_the_token(
     lin: Person, chen: Person, session: str, set_burst: SetBurst, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_burst(3)
-    monkeypatch.setattr(tokens, "_remember_owner", lambda *_: None)
+    monkeypatch.setattr(tokens, "_remember", lambda *_, **__: None)
     tokens._owners.clear()
     responses = [
         *(consult_client.send_as_patient(lin, chen, f"{number}", session_no=session) for number in range(5)),
@@ -237,6 +237,7 @@ def test_invalid_request_takes_no_token_and_a_failed_one_does(lin: Person, set_b
 
 def test_hospitals_own_system_is_not_limited(hospital: Hospital, lin: Person, set_burst: SetBurst) -> None:
     set_burst(1)
+    hospital.allow_keys_for_staff()
     acting = {"X-Internal-Key": hospital.internal_key, "newUserId": str(hospital.chen.user_id)}
     receive_id = str(hospital.desk.user_id)
     for number in range(3):

@@ -30,7 +30,9 @@ class EndSessionRequest(WireModel):
     """The session to end."""
 
     session_id: Annotated[SessionReference | None, BeforeValidator(empty_to_none)] = Field(
-        None, description="sessions 给出的 session_id；空：结束除本次请求所用之外的所有会话"
+        None,
+        description="sessions 给出的 session_id；空：结束除本次请求所用之外的所有会话",
+        examples=["", "8afdbf4008c03f22"],
     )
 
 

@@ -20,7 +20,7 @@ class NewSecondFactorRequest(WireModel):
     """The password again, and a code of the secret in force, if there is one."""
 
     password: str = Field(min_length=1, max_length=72, examples=["Demo-12345"])
-    otp: OptionalOneTimeCode = Field(None, description="更换时：现用的动态验证码", examples=[""])
+    otp: OptionalOneTimeCode = Field(None, description="更换时：现用的动态验证码", examples=["", "287082"])
 
 
 class NewSecondFactor(WireModel):

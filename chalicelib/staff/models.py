@@ -15,7 +15,7 @@ class StaffSignInRequest(WireModel):
 
     phone: Phone
     password: str = Field(min_length=1, max_length=72, examples=["Demo-12345"])
-    otp: OptionalOneTimeCode = Field(None, description="动态验证码；未启用则不填", examples=[""])
+    otp: OptionalOneTimeCode = Field(None, description="动态验证码；未启用则不填", examples=["", "287082"])
 
 
 class ChangeStaffPasswordRequest(WireModel):

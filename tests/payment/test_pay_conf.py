@@ -87,11 +87,12 @@ def test_reactivated_account_keeps_its_keys(checkout: Checkout, pay: WeChatPay) 
 
 def test_concurrent_saves_do_not_mix_keys(hospital: Hospital, pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (build_conf(pay.add_merchant()) for _ in range(2))
+    token = hospital.admin.token  # creating staff encrypts their phone
     paused = PausedCall(monkeypatch, field_encryption, "encrypt")
     with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(post, CONF_PATH, hospital.admin.token, **first)
+        one = pool.submit(post, CONF_PATH, token, **first)
         assert paused.reached.wait(10)
-        other = pool.submit(post, CONF_PATH, hospital.admin.token, **second)
+        other = pool.submit(post, CONF_PATH, token, **second)
         wait_until(lambda: other.done() or is_row_lock_waiting())
         paused.proceed.set()
         assert (one.result().status, other.result().status) == (200, 200)
