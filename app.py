@@ -86,6 +86,16 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.files import withdrawn_objects
 
             return withdrawn_objects.move_object
+    return load_account_handler(job)
+
+
+def load_account_handler(job: Job) -> outbox.Handler:
+    """Import and return the handler of a job of the internal queue that concerns an account as a whole or a member.
+
+    Raises:
+        LookupError: the queue has no such job.
+    """
+    match job:
         case Job.EXPORT_ACCOUNT:
             from chalicelib.accounts import exports
 
@@ -94,6 +104,14 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.accounts import verification
 
             return verification.verify_by_phone
+        case Job.CLOSE_SOCKETS:
+            from chalicelib.messaging import sockets
+
+            return sockets.close_all
+        case Job.CLOSE_DESK_SESSION:
+            from chalicelib.helpdesk import desk_sessions
+
+            return desk_sessions.close_for_account
     raise LookupError(job)
 
 

@@ -75,6 +75,9 @@ EXAMPLE_PRECONDITIONS = {
     **dict.fromkeys(
         (f"{MANAGER_SERVICE_PATH}/{path}" for path in ("missed_block", "clear_missed_block")), "a patient or an account"
     ),
+    f"{PATIENT_SERVICE_PATH}/close_account": "an account without bookings to come",
+    f"{PATIENT_SERVICE_PATH}/change_phone": "codes that were sent",
+    f"{PATIENT_SERVICE_PATH}/start_over": "a limited session",
 }
 STRONG = "password is strong"
 # Operations with rules that their schemas cannot express, and those rules.
@@ -110,6 +113,11 @@ RULES_BEYOND_SCHEMAS = {
     },
 }
 RULES_BEYOND_SCHEMAS |= {
+    f"{PATIENT_SERVICE_PATH}/close_account": "the password is right, or verCode the one that was sent",
+    f"{PATIENT_SERVICE_PATH}/change_phone": "phone is another one, and the codes are those that were sent",
+    f"{PATIENT_SERVICE_PATH}/change_phone/code": "phone is another one",
+    f"{PATIENT_SERVICE_PATH}/confirm_identity": "IDNo is the number of a document of a member",
+    f"{PATIENT_SERVICE_PATH}/start_over": "the session is limited",
     "/msg_service/msg/send": "tenantId is the caller's own",
     "/msg_service/msg/all_set_read": "userId is the caller's own",
     "/pati_service/tenant_service/schedule": "date is open for booking",

@@ -48,7 +48,7 @@ APP_IMPORTS = (
     *("chalicelib.http.routing", "chalicelib.http.websocket", "chalicelib.http.after_response"),
     # Handlers of jobs.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.outbox"),
-    *("chalicelib.accounts", "chalicelib.booking", "chalicelib.consult", "chalicelib.gateway"),
+    *("chalicelib.accounts", "chalicelib.booking", "chalicelib.consult", "chalicelib.gateway", "chalicelib.helpdesk"),
     *("chalicelib.notifications", "chalicelib.patient_identity", "chalicelib.payment"),
 )
 VAGUE_MODULE_NAMES = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}

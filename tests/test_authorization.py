@@ -97,6 +97,8 @@ CALLERS = {
             f"POST {MANAGER}/temporary_patient",
             f"POST {MANAGER}/replace_card",
             f"POST {MANAGER}/clear_missed_block",
+            f"POST {MANAGER}/change_account_phone",
+            f"POST {MANAGER}/confirm_account",
             f"POST {MANAGER}/save_schedule_pattern",
             f"POST {MANAGER}/end_schedule_pattern",
             "POST /message/savePost",
@@ -107,13 +109,15 @@ CALLERS = {
     ),
     **dict.fromkeys(
         (
-            "GET /pati_service/wechat/oauth/url",
-            "GET /pati_service/wechat/oauth/callback",
             f"POST {PATIENT}/consent",
             f"GET {PATIENT}/consents",
             f"POST {PATIENT}/consent/withdraw",
             f"POST {PATIENT}/export",
             f"GET {PATIENT}/export",
+            f"POST {PATIENT}/close_account",
+            f"POST {PATIENT}/close_account/code",
+            f"POST {PATIENT}/change_phone",
+            f"POST {PATIENT}/change_phone/code",
             f"POST {PATIENT}/member/remove",
             f"GET {PATIENT}/sessions",
             f"POST {PATIENT}/sessions/end",
@@ -125,6 +129,15 @@ CALLERS = {
         frozenset([Role.PATIENT]),
     ),
     f"GET {MANAGER}/stored_messages": frozenset([Role.DOCTOR, Role.ADMIN]),
+    **dict.fromkeys(
+        (
+            "GET /pati_service/wechat/oauth/url",
+            "GET /pati_service/wechat/oauth/callback",
+            f"POST {PATIENT}/confirm_identity",
+            f"POST {PATIENT}/start_over",
+        ),
+        frozenset([Role.PATIENT, Role.LIMITED]),
+    ),
     "GET /pati_service/wechat/bar_code_link": frozenset([Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN]),
     "GET /msg_service/msg/unread_count": frozenset([Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]),
 }

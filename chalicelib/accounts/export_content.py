@@ -16,7 +16,10 @@ from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.messaging import reading_store
 from chalicelib.messaging.models import Message
 from chalicelib.messaging.reading_store import RangeBounds
-from chalicelib.people import account_phones, accounts, documents, members, tenants
+from chalicelib.people import account_phones, accounts, guardians, members, patient_documents, tenants
+from chalicelib.people.documents import TYPE_NAMES
+from chalicelib.people.guardians import Guardian
+from chalicelib.people.members import Member
 
 Json = dict[str, Any]
 
@@ -65,21 +68,42 @@ def _build_profile(tenant_id: int, user_id: int) -> Json:
 
 
 def _list_members(tenant_id: int, user_id: int) -> list[Json]:
-    return [
-        {
-            "member_id": one.member_id,
-            "patient_id": one.pati_id,
-            "name": one.name,
-            "gender": one.gender,
-            "birthday": one.birthday.isoformat() if one.birthday else "",
-            "phone": members.decrypt_phone(one),
-            "id_type": documents.TYPE_NAMES[one.id_type] if one.id_type else "",
-            "id_number": members.decrypt_document_number(one),
-            "is_verified": one.is_verified,
-            "is_default": one.is_default,
-        }
-        for one in members.list_with_patients(mysql.autocommit, tenant_id, user_id)
-    ]
+    found = members.list_with_patients(mysql.autocommit, tenant_id, user_id)
+    return [_build_member(tenant_id, user_id, one) for one in found]
+
+
+def _build_member(tenant_id: int, user_id: int, member: Member) -> Json:
+    """Return a member, with the primary document of their file and with what this account has entered.
+
+    A verified file may have documents and a guardian that another account or the front desk has entered.
+    """
+    pati_id = member.pati_id or 0
+    documents = patient_documents.list_of_patient(mysql.autocommit, tenant_id, pati_id)
+    guardian = guardians.find(mysql.autocommit, tenant_id, pati_id, entered_by=user_id)
+    return {
+        "member_id": member.member_id,
+        "patient_id": member.pati_id,
+        "name": member.name,
+        "gender": member.gender,
+        "birthday": member.birthday.isoformat() if member.birthday else "",
+        "phone": members.decrypt_phone(member),
+        "is_default": member.is_default,
+        "is_verified": member.is_verified,
+        "documents": [
+            {"type": TYPE_NAMES[one.id_type], "number": patient_documents.decrypt_number(one)}
+            for one in documents
+            if one.is_primary or one.created_by == user_id
+        ],
+        "guardian": _build_guardian(guardian) if guardian else None,
+    }
+
+
+def _build_guardian(guardian: Guardian) -> Json:
+    return {
+        "name": guardian.name,
+        "phone": guardian.phone,
+        "document": {"type": TYPE_NAMES[guardian.id_type], "number": guardian.number},
+    }
 
 
 def _build_booking(row: Json) -> Json:

@@ -7,7 +7,7 @@ from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, store, upload_forms
 from chalicelib.files.file_types import Purpose
 from chalicelib.http.file_fields import FORM_USAGE
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import account_phones, accounts, bar_code, formatting, members
 from chalicelib.people.accounts import AVATAR
 
@@ -15,8 +15,12 @@ from chalicelib.people.accounts import AVATAR
 def get_own(caller: Caller) -> MyInfo:
     """Return the profile. Where it is empty, the fields of the default member; the patient file is always the member's.
 
-    An avatar that S3 has, but has not announced yet, is confirmed first.
+    An avatar that S3 has, but has not announced yet, is confirmed first. A limited session is shown the phone only.
     """
+    if caller.role == Role.LIMITED:
+        account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
+        phone = account_phones.unseal(caller.tenant_id, caller.user_id, account.phone_sealed)
+        return MyInfo(phone=phone, avatar="", name="", gender=0, birthday=None, age="", pati_img="", pati_id="")
     _confirm_avatar(caller)
     account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
     found = members.list_with_patients(mysql.autocommit, caller.tenant_id, caller.user_id)

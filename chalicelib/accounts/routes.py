@@ -1,14 +1,10 @@
-"""Endpoints of document 003 for patients: accounts and members (patient_service)."""
+"""Endpoints of document 003 for patients: accounts and members (patient_service).
 
-from chalicelib.accounts import consents, exports, members, profile, sign_in
-from chalicelib.accounts.consent_models import (
-    Consents,
-    GiveConsentRequest,
-    PrivacyNotice,
-    PublishNoticeRequest,
-    WithdrawConsentRequest,
-)
-from chalicelib.accounts.export_models import AccountExport, RequestedExport
+account_routes.py has those about an account as a whole.
+"""
+
+from chalicelib.accounts import members, profile, sign_in
+from chalicelib.accounts.account_routes import routes
 from chalicelib.accounts.models import (
     AddMemberRequest,
     AddMemberResponse,
@@ -43,13 +39,10 @@ from chalicelib.errors import (
     TOO_MANY_REQUESTS,
 )
 from chalicelib.http import session_fields
-from chalicelib.http.routing import Routes
 from chalicelib.http.session_fields import EndSessionRequest, ListedSession
 from chalicelib.identity import sessions, sms_codes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
-
-routes = Routes(__name__)
 
 
 @routes.get(
@@ -228,9 +221,12 @@ def list_members(caller: Caller) -> list[Member]:
     return members.list_all(caller)
 
 
-@routes.get("/pati_service/patient_service/myinfo", callers=[Role.PATIENT])
+@routes.get("/pati_service/patient_service/myinfo", callers=[Role.PATIENT, Role.LIMITED])
 def my_info(caller: Caller) -> MyInfo:
-    """获取我的个人信息"""
+    """获取我的个人信息
+
+    A limited session (error 10104) gets the phone only.
+    """
     return profile.get_own(caller)
 
 
@@ -248,65 +244,3 @@ def upload_picture(caller: Caller, body: PictureFormRequest) -> PictureForm:
     upload_access with its file_id says why.
     """
     return profile.create_picture_form(caller, body)
-
-
-@routes.get("/pati_service/tenant_service/privacy_notice", callers=[Role.PUBLIC])
-def privacy_notice(caller: Caller) -> PrivacyNotice:
-    """隐私政策
-
-    The current version. Where a hospital has published one, adding members, booking and starting consultations require
-    consents (patient_service/consent).
-    """
-    return consents.get_notice(caller)
-
-
-@routes.post("/pati_service/manager_service/privacy_notice", callers=[Role.ADMIN])
-def publish_privacy_notice(caller: Caller, body: PublishNoticeRequest) -> PrivacyNotice:
-    """发布隐私政策
-
-    Publishes the next version. What equals the current version makes no new one.
-    """
-    return consents.publish_notice(caller, body)
-
-
-@routes.post("/pati_service/patient_service/consent", callers=[Role.PATIENT], errors=[CONFLICT])
-def give_consent(caller: Caller, body: GiveConsentRequest) -> Consents:
-    """同意隐私政策
-
-    For the purposes of which the user was asked separately. 409 if `version` is not the current one.
-    """
-    return consents.give(caller, body)
-
-
-@routes.get("/pati_service/patient_service/consents", callers=[Role.PATIENT])
-def list_consents(caller: Caller) -> Consents:
-    """我的同意记录"""
-    return consents.list_own(caller)
-
-
-@routes.post("/pati_service/patient_service/consent/withdraw", callers=[Role.PATIENT])
-def withdraw_consent(caller: Caller, body: WithdrawConsentRequest) -> Consents:
-    """撤回同意
-
-    Takes effect for what is done afterwards; bookings and consultations that exist continue.
-    """
-    return consents.withdraw(caller, body)
-
-
-@routes.post("/pati_service/patient_service/export", callers=[Role.PATIENT])
-def request_export(caller: Caller) -> RequestedExport:
-    """申请导出个人数据
-
-    At most one in 24 hours; a repeated request returns the same. A site message and event 1500 report that it is ready.
-    """
-    return exports.request(caller)
-
-
-@routes.get("/pati_service/patient_service/export", callers=[Role.PATIENT])
-def get_export(caller: Caller) -> AccountExport:
-    """个人数据导出的进度和下载链接
-
-    A JSON file: profile, members, bookings, payments, refunds, conversations with the hospital, site messages, consents
-    and sessions. It is deleted after a day.
-    """
-    return exports.get_latest(caller)

@@ -16,7 +16,8 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.sms_codes import CodePurpose
-from chalicelib.people import account_phones, accounts, double_submission, phones
+from chalicelib.people import account_phones, account_states, accounts, double_submission, phones
+from chalicelib.people.accounts import Account
 from chalicelib.people.roles import PersonKind
 
 
@@ -73,15 +74,18 @@ def _build_sign_in(caller: Caller, user_id: int) -> SignInResponse:
     return SignInResponse(userId=str(user_id), token=token)
 
 
-def _issue_token(tx: Tx, caller: Caller, user_id: int) -> str:
+def _issue_token(tx: Tx, caller: Caller, user_id: int, is_limited: bool = False) -> str:
     accounts.record_sign_in(tx, caller.tenant_id, user_id)
     return tokens.issue_in_transaction(
-        tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT, device=caller.device, address=caller.address
+        *(tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT),
+        device=caller.device,
+        address=caller.address,
+        is_limited=is_limited,
     )
 
 
 def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
-    """Return a new token.
+    """Return a new token, of a limited session if the account's owner has to be confirmed.
 
     An unknown phone and a wrong password give the same response and take the same time.
 
@@ -100,9 +104,10 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
 
     def issue(tx: Tx) -> str:
         """Issue a token unless the password has been reset since it was verified."""
-        if accounts.get(tx, caller.tenant_id, user_id, for_update=True).password_hash != verified_hash:
+        account = accounts.get(tx, caller.tenant_id, user_id, for_update=True)
+        if account.password_hash != verified_hash:
             raise ApiError(errors.BAD_CREDENTIALS)
-        return _issue_token(tx, caller, user_id)
+        return _issue_token(tx, caller, user_id, is_limited=account.identity_locked_at is not None)
 
     return SignInResponse(userId=str(user_id), token=mysql.run_transaction(issue))
 
@@ -120,6 +125,8 @@ def check_code(caller: Caller, request: VerifyCodeRequest) -> None:
 def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
     """Set a password by code and revoke every token of the account.
 
+    An account that was not used for long is limited until its owner is confirmed: people/account_states.py.
+
     Raises:
         ApiError: 400 for a wrong code.
     """
@@ -133,6 +140,8 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
         user_id = accounts.find_by_phone(tx, tenant_id, phone_blind)
         if user_id is None:  # the account has lost the phone since the code was sent
             raise ApiError(errors.BAD_PARAMETER, sms_codes.WRONG_CODE_TEXT)
+        if account_states.needs_confirmation(tx, tenant_id, user_id):
+            account_states.limit(tx, tenant_id, user_id)
         accounts.set_password(tx, tenant_id, user_id, password_hash)
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
         return f"user:{user_id}"
@@ -148,14 +157,8 @@ def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
         ApiError: 400 if the old password is wrong, 409 if a concurrent request has changed it, 429 after too many
             wrong ones.
     """
-    account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
-    # An account that has lost its phone is counted by itself.
-    phone_blind = account.phone_blind or phones.compute_blind_index(caller.tenant_id, caller.principal)
-    subject = (caller.tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
-    attempts.consume_password_try(*subject)
-    if not passwords.matches(request.oldPassword, account.password_hash):
-        raise ApiError(errors.BAD_PARAMETER, "oldPassword：密码错误")
-    new_hash, old_hash = passwords.hash_password(request.newPassword), account.password_hash
+    old_hash = require_own_password(caller, request.oldPassword, "oldPassword").password_hash
+    new_hash = passwords.hash_password(request.newPassword)
 
     def change(tx: Tx) -> None:
         if not accounts.set_password(tx, caller.tenant_id, caller.user_id, new_hash, old_hash):
@@ -164,4 +167,23 @@ def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
 
     mysql.run_transaction(change)
     tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
+
+
+def require_own_password(caller: Caller, password: str, field: str) -> Account:
+    """Return the caller's account if this is its password.
+
+    Args:
+        field: which the error names.
+
+    Raises:
+        ApiError: 400 if it is not, 429 after too many wrong ones.
+    """
+    account = accounts.get(mysql.autocommit, caller.tenant_id, caller.user_id)
+    # An account that has lost its phone is counted by itself.
+    phone_blind = account.phone_blind or phones.compute_blind_index(caller.tenant_id, caller.principal)
+    subject = (caller.tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
+    attempts.consume_password_try(*subject)
+    if not passwords.matches(password, account.password_hash):
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：密码错误")
     attempts.record_success(*subject)
+    return account

@@ -26,6 +26,7 @@ class AuditAction(StrEnum):
     CHANGE_ACCOUNT_PHONE = "change_account_phone"
     CONFIRM_ACCOUNT = "confirm_account"
     CLOSE_ACCOUNT = "close_account"
+    START_OVER = "start_over"
     EXPORT_ACCOUNT = "export_account"
     CHANGE_STAFF = "change_staff"
     RESET_STAFF_PASSWORD = "reset_staff_password"

@@ -14,7 +14,7 @@ from chalicelib.gateway.models import (
     SetArchivedRequest,
     TokenRequest,
 )
-from chalicelib.identity import internal_keys, session_names, tokens
+from chalicelib.identity import confirmations, internal_keys, session_names, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import membership
 from chalicelib.messaging.models import ConversationKind
@@ -25,6 +25,8 @@ from chalicelib.people.roles import STAFF_ROLES
 def issue_token(caller: Caller, request: TokenRequest) -> str:
     """Return a token for an account or a user of the hospital's own system.
 
+    The token of an account whose owner has to be confirmed is limited, as after a sign-in.
+
     Raises:
         ApiError: 403 for staff for whom keys do not act, 404 for an account that the key's tenant does not have.
     """
@@ -32,10 +34,14 @@ def issue_token(caller: Caller, request: TokenRequest) -> str:
     role = Role.SESSION if user_id is None else persons.find_role(mysql.autocommit, caller.tenant_id, user_id)
     if role is None:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
+    role = Role.PATIENT if role == Role.LIMITED else role
     internal_keys.require_may_act_for(caller.tenant_id, role)
     principal = session_names.parse_principal(request.session)
 
     def issue(tx: Tx) -> str:
+        is_limited = False
+        if role == Role.PATIENT:
+            is_limited = confirmations.require_open(tx, caller.tenant_id, user_id or 0).is_limited
         audit_log.insert_entry(
             tx, caller.tenant_id, "", AuditAction.ISSUE_TOKEN, principal, key_id=caller.key_id, role=role
         )
@@ -43,6 +49,7 @@ def issue_token(caller: Caller, request: TokenRequest) -> str:
             *(tx, caller.tenant_id, principal, role, request.platform),
             key_id=caller.key_id,
             address=caller.address,
+            is_limited=is_limited,
             lifetime=internal_keys.STAFF_TOKEN_LIFETIME if role in STAFF_ROLES else None,
         )
 

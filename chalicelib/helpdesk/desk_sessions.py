@@ -1,6 +1,7 @@
 """Sessions of patients with the help desk: join the queue, serve a patient, close a session."""
 
 from dataclasses import replace
+from typing import Any
 
 from chalicelib import errors
 from chalicelib.adapters import mysql
@@ -107,6 +108,19 @@ def close_session(caller: Caller, request: CloseSessionRequest) -> None:
             caller.tenant_id,
             lambda tx, _, changed: _finish_session(tx, caller.tenant_id, conversation.public_id, changed),
         )
+
+
+def close_for_account(tenant_id: int, payload: dict[str, Any]) -> None:
+    """Outbox job CLOSE_DESK_SESSION: end the chat of an account that is closed. Running it again changes nothing.
+
+    Args:
+        payload: user_id.
+    """
+    user_id = payload["user_id"]
+    chat = queue_store.find_chat(mysql.autocommit, tenant_id, user_id)
+    if chat and chat.state != ChatState.CLOSED:
+        owner = Caller(tenant_id, Role.PATIENT, f"user:{user_id}")
+        close_session(owner, CloseSessionRequest(sessionId=chat.session_id))
 
 
 def is_served(chat: DeskChat) -> bool:

@@ -73,5 +73,7 @@ def _resolve_named_user(caller: Caller, user_id: int, staff_id: int, post_id: in
     role = persons.find_role(mysql.autocommit, caller.tenant_id, named_id)
     if role is None or (staff_id and role == Role.PATIENT):
         raise ApiError(errors.NOT_FOUND, "用户不存在")
+    if role == Role.LIMITED:
+        raise ApiError(errors.VERIFICATION_REQUIRED)
     internal_keys.require_may_act_for(caller.tenant_id, role)
     return replace(caller, role=role, principal=f"user:{named_id}")

@@ -38,6 +38,17 @@ def consume_try(tenant_id: int, subject: str, max_tries: int = MAX_TRIES) -> Non
         raise _build_lockout_error()
 
 
+def consume_daily_try(tenant_id: int, subject: str, max_tries: int) -> None:
+    """Use up one of few tries, which come back after a day without any.
+
+    Raises:
+        ApiError: 429 if none is left.
+    """
+    if not mysql.run_transaction(lambda tx: _consume_try(tx, tenant_id, subject.encode(), max_tries, clock.DAY)):
+        text = "尝试次数过多，请 24 小时后再试，或到医院前台办理"
+        raise ApiError(errors.TOO_MANY_REQUESTS, text, retry_after=clock.DAY // clock.SECOND)
+
+
 def consume_password_try(tenant_id: int, kind: PersonKind, phone_blind: bytes, address: str) -> None:
     """Use up one try for the password of a phone from an address.
 
@@ -113,8 +124,10 @@ def _consume_in_transaction(tenant_id: int, subject: str, max_tries: int) -> boo
     return mysql.run_transaction(lambda tx: _consume_try(tx, tenant_id, subject.encode(), max_tries))
 
 
-def _consume_try(tx: Tx, tenant_id: int, subject: bytes, max_tries: int) -> bool:
-    """Count one failure; return False if the limit is reached. Failures older than LOCKOUT_DURATION are forgotten."""
+def _consume_try(
+    tx: Tx, tenant_id: int, subject: bytes, max_tries: int, forgotten_after: int = LOCKOUT_DURATION
+) -> bool:
+    """Count one failure; return False if the limit is reached. Failures before the last one expire with it."""
     now = clock.now()
     tx.execute(
         """
@@ -125,7 +138,7 @@ def _consume_try(tx: Tx, tenant_id: int, subject: bytes, max_tries: int) -> bool
         tenant_id=tenant_id,
         subject=subject,
         now=now,
-        expired=now - LOCKOUT_DURATION,
+        expired=now - forgotten_after,
     )
     changed = tx.execute(
         """

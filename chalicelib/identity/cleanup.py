@@ -4,17 +4,17 @@ import logging
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.settings import settings
 
 logger = logging.getLogger(__name__)
 
 RETENTION = clock.DAY
+OPENID_RETENTION = 400 * clock.DAY
 BATCH_SIZE = 1_000  # rows per statement, so that its locks are held briefly
 TIME_BUDGET_SECONDS = 8.0  # after which no further batch is started; the next run continues
 
 # A revoked token is kept until it would have expired, because its tombstone in Redis may be lost before.
 # A known address is deleted when it is no longer known (attempts.KNOWN_ADDRESS_LIFETIME).
-# An openid is deleted when its token must have expired, in any state of the token.
+# An openid outlives its token: it can prove whose an account is that was not used for long (wechat/oauth.py).
 EXPIRED_ROWS_SQL = (
     "DELETE FROM tokens WHERE expires_at < %(before)s",
     """
@@ -37,7 +37,7 @@ def delete_expired() -> int:
             batch = mysql.autocommit.execute(
                 f"{sql} LIMIT {BATCH_SIZE}",
                 before=now - RETENTION,
-                bound_before=now - settings.token_days * clock.DAY - RETENTION,
+                bound_before=now - OPENID_RETENTION,
                 now=now,
             )
             deleted += batch

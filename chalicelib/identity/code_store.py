@@ -53,18 +53,32 @@ def count_requests(tx: Tx, tenant_id: int, column: str, value: bytes, since: int
     return (row["requests"], row["oldest"]) if row else (0, 0)
 
 
-def insert_request(tx: Tx, tenant_id: int, subject: bytes, address: str, now: int) -> int:
+def insert_request(tx: Tx, key: CodeKey, address: str, now: int) -> int:
     """Insert an accepted request and return its request_id."""
     return tx.insert(
         """
-        INSERT INTO code_requests (tenant_id, subject, address, requested_at)
-        VALUES (%(tenant_id)s, %(subject)s, %(address)s, %(now)s)
+        INSERT INTO code_requests (tenant_id, subject, purpose, address, requested_at)
+        VALUES (%(tenant_id)s, %(subject)s, %(purpose)s, %(address)s, %(now)s)
         """,
-        tenant_id=tenant_id,
-        subject=subject,
+        **key.build_parameters(),
         address=address.encode()[:64],
         now=now,
     )
+
+
+def was_requested_since(tx: Tx, key: CodeKey, address: str, since: int) -> bool:
+    """Return whether an equal request was counted after an instant."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM code_requests
+        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND purpose = %(purpose)s AND address = %(address)s
+          AND requested_at > %(since)s LIMIT 1
+        """,
+        **key.build_parameters(),
+        address=address.encode()[:64],
+        since=since,
+    )
+    return found is not None
 
 
 def list_codes_since(tx: Tx, key: CodeKey, request_id: int) -> list[StoredCode]:

@@ -26,7 +26,7 @@ from chalicelib.identity import code_store
 from chalicelib.identity.code_store import CodeKey
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
-from chalicelib.people import accounts, phones, verified_phones
+from chalicelib.people import accounts, double_submission, phones, verified_phones
 from chalicelib.settings import settings
 
 
@@ -48,8 +48,13 @@ LIMITS_PER_PHONE = [(MINUTE_SECONDS, 1), (HOUR_SECONDS, 5), (24 * HOUR_SECONDS, 
 WRONG_CODE_TEXT = "verCode：验证码错误或已过期，请重新获取"
 
 
-def request_code(tenant_id: int, phone: str, purpose: CodePurpose, address: str) -> None:
+def request_code(
+    tenant_id: int, phone: str, purpose: CodePurpose, address: str, merge_double_submission: bool = False
+) -> None:
     """Enqueue the sending of a code to a phone, whose blind index is the subject of the code.
+
+    Args:
+        merge_double_submission: an equal request within seconds has the result of the first one, not a 429.
 
     Raises:
         ApiError: 429 above the rate limits, 503 if no SMS provider is configured.
@@ -57,7 +62,8 @@ def request_code(tenant_id: int, phone: str, purpose: CodePurpose, address: str)
     field_encryption.preload_keys()
     subject = phones.compute_blind_index(tenant_id, phone)
     sealed = phones.seal(tenant_id, _name_recipient(subject), 0, phone) or b""
-    _request_code(CodeKey(tenant_id, subject, purpose), address, {"phone_sealed": base64.b64encode(sealed).decode()})
+    recipient = {"phone_sealed": base64.b64encode(sealed).decode()}
+    _request_code(CodeKey(tenant_id, subject, purpose), address, recipient, merge_double_submission)
 
 
 def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
@@ -156,23 +162,30 @@ def consume(tx: Tx, tenant_id: int, subject: bytes, purpose: CodePurpose, code_h
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
 
 
-def _request_code(key: CodeKey, address: str, recipient: Mapping[str, Any]) -> None:
+def _request_code(
+    key: CodeKey, address: str, recipient: Mapping[str, Any], merge_double_submission: bool = False
+) -> None:
     """Enqueue the job; `recipient` is what it finds the phone by (`_find_phone`)."""
     if not settings.sms.provider:
         raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
-    mysql.run_transaction(lambda tx: _insert_request(tx, key, address, recipient))
+    mysql.run_transaction(lambda tx: _insert_request(tx, key, address, recipient, merge_double_submission))
     outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _insert_request(tx: Tx, key: CodeKey, address: str, recipient: Mapping[str, Any]) -> None:
+def _insert_request(
+    tx: Tx, key: CodeKey, address: str, recipient: Mapping[str, Any], merge_double_submission: bool
+) -> None:
     code_store.lock_tenant(tx, key.tenant_id)
+    since = clock.now() - double_submission.WINDOW
+    if merge_double_submission and code_store.was_requested_since(tx, key, address, since):
+        return
     for seconds, limit in LIMITS_PER_PHONE:
         _require_below_limit(tx, key.tenant_id, "subject", key.subject, seconds, limit)
     _require_below_limit(
         *(tx, key.tenant_id, "address", address.encode(), HOUR_SECONDS), settings.hourly_codes_per_address
     )
     now = clock.now()
-    request_id = code_store.insert_request(tx, key.tenant_id, key.subject, address, now)
+    request_id = code_store.insert_request(tx, key, address, now)
     payload = {
         "subject": key.subject.hex(),
         "purpose": key.purpose,
@@ -218,7 +231,8 @@ def _insert_request_for_phone(tx: Tx, tenant_id: int, subject: bytes) -> bool:
             _require_below_limit(tx, tenant_id, "subject", subject, seconds, limit)
     except ApiError:
         return False
-    code_store.insert_request(tx, tenant_id, subject, "", clock.now())
+    key = CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER)
+    code_store.insert_request(tx, key, "", clock.now())
     return True
 
 

@@ -242,6 +242,15 @@ def revoke_all(tx: Tx, tenant_id: int, principal: str, except_hash: bytes = b"")
     )
 
 
+def shorten(tx: Tx, token_hash: bytes, expires_at: int) -> None:
+    """Let a token expire earlier. After the commit, call `invalidate_cached_sessions`."""
+    tx.execute(
+        "UPDATE tokens SET expires_at = LEAST(expires_at, %(expires_at)s) WHERE token_hash = %(token_hash)s",
+        token_hash=token_hash,
+        expires_at=expires_at,
+    )
+
+
 def invalidate_cached_sessions(tenant_id: int, principal: str) -> None:
     """Make readers load all sessions of a principal from MySQL. To be called after a change of role or revocation."""
     rows = mysql.autocommit.fetch_all(

@@ -1,10 +1,12 @@
 """Open WebSockets of principals. They are stored in MySQL, and cached in Redis for a minute."""
 
 import logging
+from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters import cache, mysql
 from chalicelib.adapters.aws import ws_push
+from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.messaging import feed, socket_store
 from chalicelib.messaging.socket_store import Socket
 
@@ -55,6 +57,21 @@ def close_expired() -> int:
         if not close(connection.connection_id) and connection.opened_at <= now - MAX_CONNECTION_AGE:
             unregister(connection.connection_id)
     return len(expired)
+
+
+def close_all(tenant_id: int, payload: dict[str, Any]) -> None:
+    """Outbox job CLOSE_SOCKETS: close the connections of a principal.
+
+    Args:
+        payload: principal.
+
+    Raises:
+        ApiError: API Gateway did not close one; the job is retried.
+    """
+    found = socket_store.list_by_principals(mysql.autocommit, tenant_id, [payload["principal"]])
+    results = [close(connection.connection_id) for connection in found]
+    if not all(results):
+        raise ApiError(UNAVAILABLE)
 
 
 def close(connection_id: str) -> bool:

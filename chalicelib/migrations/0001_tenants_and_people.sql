@@ -48,6 +48,7 @@ CREATE TABLE accounts (
     identity_locked_at  BIGINT NULL,  -- when a reset by SMS limited the account to confirming whose it is; NULL: not limited
     missed_cleared_at   BIGINT NULL,  -- missed visits before do not count against the account
     closed_at           BIGINT NULL,
+    replaced_by         BIGINT NULL,  -- user_id of the account that the phone's new owner got instead of this one
     UNIQUE KEY phone (tenant_id, phone_blind)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

@@ -65,6 +65,7 @@ CREATE TABLE code_requests (
     request_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id     BIGINT NOT NULL,
     subject       BINARY(32) NOT NULL,  -- as codes.subject
+    purpose       VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     address       VARBINARY(64) NOT NULL,  -- IP address
     requested_at  BIGINT NOT NULL,
     KEY by_subject (tenant_id, subject, requested_at),

@@ -22,6 +22,8 @@ class Job(StrEnum):
     MOVE_WITHDRAWN_FILE = "move_withdrawn_file"
     EXPORT_ACCOUNT = "export_account"
     VERIFY_MEMBER = "verify_member"
+    CLOSE_SOCKETS = "close_sockets"
+    CLOSE_DESK_SESSION = "close_desk_session"
     SEND_SMS_CODE = "send_sms_code"
     REFUND_BOOKING = "refund_booking"
     WECHAT_UNREAD_REPLY = "wechat_unread_reply"

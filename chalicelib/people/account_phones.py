@@ -3,8 +3,10 @@
 Apart from accounts.py, so that a function that only finds or locks accounts needs no permission to decrypt.
 """
 
-from chalicelib import clock
+from chalicelib import clock, errors
+from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import ApiError
 from chalicelib.people import persons, phones
 from chalicelib.people.roles import PersonKind
 
@@ -49,6 +51,19 @@ def set_phone(tx: Tx, tenant_id: int, user_id: int, phone: str) -> None:
         user_id=user_id,
         tenant_id=tenant_id,
     )
+
+
+def require(tenant_id: int, user_id: int) -> str:
+    """Return the phone of an account.
+
+    Raises:
+        ApiError: 409 if it has none: another person has the number now (account_states.py).
+    """
+    sql = "SELECT phone_sealed FROM accounts WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s"
+    phone_sealed = mysql.autocommit.fetch_value(sql, user_id=user_id, tenant_id=tenant_id)
+    if phone_sealed is None:
+        raise ApiError(errors.CONFLICT, "账号没有手机号，请到医院前台办理")
+    return unseal(tenant_id, user_id, phone_sealed)
 
 
 def unseal(tenant_id: int, user_id: int, phone_sealed: bytes | None) -> str:

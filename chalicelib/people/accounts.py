@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
-from chalicelib import clock
+from chalicelib import clock, errors
 from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import ApiError
 from chalicelib.people import names
 
 AVATAR = "avatar"  # files.place of an upload that becomes the uploader's avatar
@@ -29,6 +30,8 @@ class Account:
     gender: int
     birthday: date | None
     photo_key: str  # S3 key of the avatar, "" for none
+    identity_locked_at: int | None  # None: sessions are not limited (account_states.py)
+    closed_at: int | None
 
 
 def find_by_phone(tx: Tx, tenant_id: int, phone_blind: bytes) -> int | None:
@@ -103,16 +106,27 @@ def record_sign_in(tx: Tx, tenant_id: int, user_id: int) -> None:
 
 
 def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> Account:
-    """Return a patient's account, which must exist; `for_update` locks its row until the end of the transaction."""
+    """Return a patient's account, which must exist.
+
+    Args:
+        for_update: lock the row until the end of the transaction.
+
+    Raises:
+        ApiError: 401 if the account is locked by a request that began before it was closed.
+    """
     row = tx.fetch_one(
         f"""
-        SELECT phone_sealed, phone_blind, password_hash, name, gender, birthday, photo_key FROM accounts
+        SELECT phone_sealed, phone_blind, password_hash, name, gender, birthday, photo_key, identity_locked_at,
+               closed_at
+        FROM accounts
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if for_update else ""}
         """,
         user_id=user_id,
         tenant_id=tenant_id,
     )
     assert row is not None, "a patient's token belongs to an account, and accounts are not deleted"
+    if for_update and row["closed_at"] is not None:
+        raise ApiError(errors.INVALID_TOKEN)
     return Account(**{**row, "photo_key": row["photo_key"].decode()})
 
 

@@ -50,15 +50,21 @@ def save(tx: Tx, tenant_id: int, pati_id: int, guardian: Guardian, changed_by: i
     )
 
 
-def find(tx: Tx, tenant_id: int, pati_id: int) -> Guardian | None:
-    """Return the guardian of a child's file, or None. Load the keys before a transaction."""
+def find(tx: Tx, tenant_id: int, pati_id: int, entered_by: int | None = None) -> Guardian | None:
+    """Return the guardian of a child's file, or None. Load the keys before a transaction.
+
+    Args:
+        entered_by: user_id; only a guardian whom this person has entered is returned.
+    """
     row = tx.fetch_one(
         """
         SELECT name, id_type, number_sealed, phone_sealed, cont_relation FROM guardians
         WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
+          AND (%(entered_by)s IS NULL OR changed_by = %(entered_by)s)
         """,
         pati_id=pati_id,
         tenant_id=tenant_id,
+        entered_by=entered_by,
     )
     return _parse(tenant_id, pati_id, row) if row else None
 

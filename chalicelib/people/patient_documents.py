@@ -28,6 +28,7 @@ class StoredDocument:
     identity_blind: bytes
     is_primary: bool
     is_verified: bool  # whether its file owns the identity: someone has seen the document
+    created_by: int | None  # user_id of who entered it
 
 
 def insert(tx: Tx, tenant_id: int, pati_id: int, document: Document, created_by: int | None, is_primary: bool) -> int:
@@ -71,7 +72,7 @@ def list_of_patient(tx: Tx, tenant_id: int, pati_id: int) -> list[StoredDocument
     rows = tx.fetch_all(
         """
         SELECT d.tenant_id, d.document_id, d.pati_id, d.id_type, d.number_sealed, d.number_blind, d.identity_blind,
-               d.is_primary IS NOT NULL AS is_primary, i.pati_id IS NOT NULL AS is_verified
+               d.is_primary IS NOT NULL AS is_primary, i.pati_id IS NOT NULL AS is_verified, d.created_by
         FROM patient_documents d
         LEFT JOIN patient_identities i ON i.pati_id = d.pati_id AND i.identity_blind = d.identity_blind
         WHERE d.pati_id = %(pati_id)s AND d.tenant_id = %(tenant_id)s ORDER BY d.is_primary DESC, d.document_id

@@ -41,27 +41,37 @@ def create(tx: Tx, tenant_id: int, kind: PersonKind) -> int:
 
 
 def find_role(tx: Tx, tenant_id: int, user_id: int) -> Role | None:
-    """Return the role of a patient or member of staff; None for an unknown id and for disabled staff."""
+    """Return the role of a patient or member of staff: LIMITED for an account whose owner has to be confirmed.
+
+    Returns:
+        None for an unknown id, for disabled staff and for closed accounts.
+    """
     role: str | None = tx.fetch_value(
         """
-        SELECT IF(people.kind = %(patient)s, %(patient)s, staff.role)
-        FROM people LEFT JOIN staff ON staff.user_id = people.user_id
+        SELECT COALESCE(staff.role, IF(accounts.identity_locked_at IS NULL, %(patient)s, %(limited)s))
+        FROM people
+        LEFT JOIN staff ON staff.user_id = people.user_id
+        LEFT JOIN accounts ON accounts.user_id = people.user_id
         WHERE people.user_id = %(user_id)s AND people.tenant_id = %(tenant_id)s
-          AND (people.kind = %(patient)s OR staff.disabled_at IS NULL)
+          AND staff.disabled_at IS NULL AND accounts.closed_at IS NULL
         """,
         user_id=user_id,
         tenant_id=tenant_id,
-        patient=PersonKind.PATIENT,
+        patient=Role.PATIENT,
+        limited=Role.LIMITED,
     )
     return Role(role) if role else None
 
 
 def list_active_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[int]:
-    """Return those of the ids that belong to people of this tenant, except disabled staff."""
+    """Return those of the ids that belong to people of this tenant, except disabled staff and closed accounts."""
     rows = tx.fetch_all(
         """
-        SELECT people.user_id FROM people LEFT JOIN staff ON staff.user_id = people.user_id
+        SELECT people.user_id FROM people
+        LEFT JOIN staff ON staff.user_id = people.user_id
+        LEFT JOIN accounts ON accounts.user_id = people.user_id
         WHERE people.tenant_id = %(tenant_id)s AND people.user_id IN %(user_ids)s AND staff.disabled_at IS NULL
+          AND accounts.closed_at IS NULL
         """,
         tenant_id=tenant_id,
         user_ids=sorted(user_ids),
@@ -70,7 +80,7 @@ def list_active_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[in
 
 
 def list_existing_ids(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> set[int]:
-    """Return those of the ids that belong to people of this tenant, including disabled staff."""
+    """Return those of the ids that belong to people of this tenant, including disabled staff and closed accounts."""
     rows = tx.fetch_all(
         "SELECT user_id FROM people WHERE tenant_id = %(tenant_id)s AND user_id IN %(user_ids)s",
         tenant_id=tenant_id,

@@ -9,9 +9,11 @@ import secrets
 
 from chalicelib import errors
 from chalicelib.adapters import mysql, wechat_api
+from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.errors import ApiError
-from chalicelib.identity.callers import Caller
+from chalicelib.identity import confirmations, tokens
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.wechat import page_signatures
 from chalicelib.wechat.models import OAuthCallbackQuery, OAuthResult, OAuthUrl, OAuthUrlQuery
 from chalicelib.wechat_account import account, credentials, openids
@@ -37,9 +39,13 @@ def create_authorize_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
 def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """Bind the openid that a code stands for to the caller's session.
 
+    A limited session is confirmed by it if the openid was bound to the account before, and binds no other: it would
+    receive the messages of a stranger.
+
     Raises:
-        ApiError: 400 if state or code is not valid, 404 without an account, 409 if the account is misconfigured, 503 if
-            WeChat does not respond; after a 409 or 503 the request may be repeated.
+        ApiError: 400 if state or code is not valid, 403 for another openid in a limited session, 404 without an
+            account, 409 if the account is misconfigured, 503 if WeChat does not respond; after a 409 or 503 the request
+            may be repeated.
     """
     official_account = account.require(caller.tenant_id)
     tenant_id, token_hash, app_id = caller.tenant_id, _get_token_hash(caller), official_account.app_id
@@ -56,8 +62,21 @@ def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
         raise
     if not openid:
         raise ApiError(errors.BAD_PARAMETER, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
-    mysql.run_transaction(lambda tx: openids.bind(tx, tenant_id, caller.user_id, token_hash, app_id, openid))
+    mysql.run_transaction(lambda tx: _bind(tx, caller, app_id, openid))
+    if caller.role == Role.LIMITED:
+        tokens.invalidate_cached_sessions(tenant_id, caller.principal)
     return OAuthResult(open_id=openid)
+
+
+def _bind(tx: Tx, caller: Caller, app_id: str, openid: str) -> None:
+    tenant_id, user_id = caller.tenant_id, caller.user_id
+    if caller.role == Role.LIMITED:
+        since = confirmations.require_open(tx, tenant_id, user_id).identity_locked_at
+        if since is not None and not openids.was_bound_before(tx, tenant_id, user_id, app_id, openid, since):
+            text = "该微信没有绑定过此账号，请用就诊人的证件号码确认，或到医院前台办理"
+            raise ApiError(errors.VERIFICATION_REQUIRED, text)
+        confirmations.confirm(tx, caller, user_id)
+    openids.bind(tx, tenant_id, user_id, _get_token_hash(caller), app_id, openid)
 
 
 def _fetch_openid(official_account: OfficialAccount, code: str) -> str:

@@ -1,6 +1,6 @@
 """Endpoints of a hospital's WeChat official account: its configuration and what its pages need (document 003)."""
 
-from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.errors import CONFLICT, NOT_FOUND, VERIFICATION_REQUIRED
 from chalicelib.http.routing import OptionalTenantCaller, RateLimit, RawContent, RequestFile, Routes
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.wechat import account_settings, auth_files, oauth, page_signatures, service_info, template_settings
@@ -135,7 +135,12 @@ def sign_page(caller: Caller, body: SignatureRequest) -> Signature:
     return page_signatures.sign_page(caller, body)
 
 
-@routes.get("/pati_service/wechat/oauth/url", callers=[Role.PATIENT], errors=[NOT_FOUND], limit=RateLimit.OAUTH_STATES)
+@routes.get(
+    "/pati_service/wechat/oauth/url",
+    callers=[Role.PATIENT, Role.LIMITED],
+    errors=[NOT_FOUND],
+    limit=RateLimit.OAUTH_STATES,
+)
 def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     """微信网页授权地址
 
@@ -144,11 +149,16 @@ def oauth_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
     return oauth.create_authorize_url(caller, query)
 
 
-@routes.get("/pati_service/wechat/oauth/callback", callers=[Role.PATIENT], errors=[NOT_FOUND, CONFLICT])
+@routes.get(
+    "/pati_service/wechat/oauth/callback",
+    callers=[Role.PATIENT, Role.LIMITED],
+    errors=[NOT_FOUND, CONFLICT, VERIFICATION_REQUIRED],
+)
 def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """微信网页授权回调
 
     The page submits `code` and `state` as it received them from WeChat, with the token that fetched the address. The
-    visitor's openid is then bound to this session and receives the user's messages.
+    visitor's openid is then bound to this session and receives the user's messages. A limited session is confirmed by
+    the openid that the account had before, and rejects any other.
     """
     return oauth.handle_callback(caller, query)

@@ -77,6 +77,32 @@ def _upsert(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str
     )
 
 
+def was_bound_before(tx: Tx, tenant_id: int, user_id: int, app_id: str, openid: str, before: int) -> bool:
+    """Return whether an openid was bound to a session of a user before an instant."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM wechat_openids
+        WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND app_id = %(app_id)s AND openid = %(openid)s
+          AND bound_at < %(before)s LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        user_id=user_id,
+        app_id=app_id,
+        openid=openid.encode(),
+        before=before,
+    )
+    return found is not None
+
+
+def unbind_all(tx: Tx, tenant_id: int, user_id: int) -> None:
+    """Delete the openids of a user, whose account is closed."""
+    tx.execute(
+        "DELETE FROM wechat_openids WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s",
+        tenant_id=tenant_id,
+        user_id=user_id,
+    )
+
+
 def find_for_session(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str) -> str:
     """Return the openid that is bound to a session, "" if none is."""
     openid: bytes | None = tx.fetch_value(

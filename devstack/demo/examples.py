@@ -95,7 +95,8 @@ def list_values(demo: Fields) -> dict[str, Fields]:
 
 
 def _list_people(demo: Fields, member_id: str, chen_id: str, zhou_id: str, lin_id: str) -> dict[str, Fields]:
-    unused_phone = {"phone": UNUSED_PHONE}
+    unused_phone, wang = {"phone": UNUSED_PHONE}, demo["patients"][1]
+    wangs_account = {"user_id": wang["user_id"]}
     return {
         "": {
             **dict.fromkeys(("member_id", "memberId"), member_id),
@@ -107,6 +108,9 @@ def _list_people(demo: Fields, member_id: str, chen_id: str, zhou_id: str, lin_i
         f"{STAFF_PATH}/login": {"phone": demo["doctors"][0]["phone"]},
         f"{PATIENT_PATH}/register/phone_identifying_code": unused_phone,
         f"{PATIENT_PATH}/register": unused_phone,
+        f"{PATIENT_PATH}/reset_password/phone_identifying_code": {"phone": wang["phone"]},
+        f"{STAFF_PATH}/change_account_phone": {**wangs_account, "phone": wang["phone"]},  # changes nothing
+        f"{STAFF_PATH}/confirm_account": wangs_account,
         f"{CHAT_PATH}/send": {"user_list": [{"user_id": lin_id}]},
         f"{STAFF_PATH}/missed_block": {"user_id": ""},  # a patient is named
         f"{STAFF_PATH}/clear_missed_block": {"user_id": ""},

@@ -99,9 +99,11 @@ class FuzzClient:
         self._start_session(member_id=str(hospital.lin.member_id), doctor_id=str(hospital.chen.user_id))
         self._upload_file()
         self.known_values |= booking_data.create_schedules(self, hospital)
-        self.known_values_by_path = inbox_data.send_messages(self, hospital) | helpdesk_data.create_chats(
-            self, hospital
-        )
+        self.known_values_by_path = {
+            **inbox_data.send_messages(self, hospital),
+            **helpdesk_data.create_chats(self, hospital),
+            **account_data.build_values(hospital),
+        }
         removed = {"memberId": str(factories.add_member(hospital.lin, "林大山"))}
         self.known_values_by_path["/pati_service/patient_service/member/remove"] = removed
         self.known_values["conversation_ids"] = [
@@ -112,6 +114,7 @@ class FuzzClient:
         """Return the headers of a caller with this role. A person gets a new token: a request may have ended others."""
         if person := self._people.get(Role(role)):
             if person.role == Role.PATIENT:
+                account_data.reopen(person)
                 account_data.give_consents(person)
             return {"token": tokens.issue(person.tenant_id, person.principal, person.role)}
         return self._headers[role]

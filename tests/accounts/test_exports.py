@@ -11,19 +11,24 @@ from chalicelib import clock, errors
 from chalicelib.accounts import export_store, exports
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
+from chalicelib.adapters.mysql import Tx
+from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
+from chalicelib.people import documents, guardians, patient_documents
+from chalicelib.people.documents import IdType
+from chalicelib.people.guardians import Guardian
 from tests.support import booking_client, consult_client, gateway_client, helpdesk_client, inbox_client
-from tests.support.accounts_client import PATIENT_SERVICE_PATH
+from tests.support.accounts_client import EXPORT, MEMBER, add_member
 from tests.support.booking_client import list_rows
 from tests.support.client import build_schedule_event, get, post
 from tests.support.factories import Hospital, Person
+from tests.support.id_numbers import build_unused_id_number
 from tests.support.threads import run_in_threads
 from tests.support.uploads import find_object_start
 
-EXPORT = f"{PATIENT_SERVICE_PATH}/export"
 HOUR = 3600 * clock.SECOND
 SECRET = "只给别人看的话"
 
@@ -227,6 +232,59 @@ def test_content_of_bookings_and_messages(hospital: Hospital, lin: Person, wang:
     assert content["hospital"] == "仁和医院"
     assert content["sessions"][0]["created_at"]
     assert SECRET not in json.dumps(content, ensure_ascii=False)
+
+
+def test_members_have_their_documents_and_guardians(hospital: Hospital, lin: Person) -> None:
+    number, parents_number = build_unused_id_number(), build_unused_id_number()
+    add_member(lin, number)
+    birthday = clock.today().replace(year=clock.today().year - 3, day=1)
+    guardian = {
+        "name": "林大山",
+        "idType": "01",
+        "IDNo": parents_number,
+        "phone": "13800000003",
+        "relation": 3,
+        "consent": True,
+    }
+    child: dict[str, Any] = {
+        "name": "林小宝",
+        "gender": 1,
+        "birthday": birthday.isoformat(),
+        "IDNo": "",
+        "phone": lin.phone,
+    }
+    assert post(MEMBER, lin.token, **child, guardian=guardian).status == 200
+    _, adult, exported_child = export(lin, hospital)["members"]
+    assert adult["documents"] == [{"type": "身份证", "number": number}]
+    assert (adult["guardian"], adult["is_verified"], adult["phone"]) == (None, False, "13800000001")
+    assert exported_child["documents"] == []
+    assert exported_child["guardian"] == {
+        "name": "林大山",
+        "phone": "13800000003",
+        "document": {"type": "身份证", "number": parents_number},
+    }
+
+
+def test_what_others_entered_about_a_shared_file_is_not_exported(hospital: Hospital, lin: Person, wang: Person) -> None:
+    """Two accounts have one file: the primary document is what both see, a guardian is of who entered them."""
+    number, passport = build_unused_id_number(), "E12345678"
+    add_member(lin, number)
+    pati_id, member_id = mysql.autocommit.fetch_value(
+        "SELECT CONCAT(pati_id, ',', member_id) FROM members WHERE user_id = %(id)s ORDER BY member_id DESC LIMIT 1",
+        id=lin.user_id,
+    ).split(",")
+    guardian = Guardian(name="王母", id_type=IdType.PASSPORT, number=passport, phone="13800000004", cont_relation=3)
+    field_encryption.preload_keys()
+    document = documents.build_document(lin.tenant_id, IdType.PASSPORT, passport)
+
+    def enter(tx: Tx) -> None:
+        guardians.save(tx, lin.tenant_id, int(pati_id), guardian, wang.user_id)
+        patient_documents.add(tx, lin.tenant_id, int(pati_id), document, wang.user_id)
+
+    mysql.run_transaction(enter)
+    [exported] = [one for one in export(lin, hospital)["members"] if one["member_id"] == int(member_id)]
+    assert exported["documents"] == [{"type": "身份证", "number": number}]
+    assert exported["guardian"] is None
 
 
 def test_withdrawn_messages_have_no_content(hospital: Hospital, lin: Person, chen: Person) -> None:

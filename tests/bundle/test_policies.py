@@ -89,14 +89,17 @@ def test_every_policy_contains_the_common_statements(path: Path) -> None:
     assert [one for one in common if one not in json.loads(path.read_text("utf-8"))["Statement"]] == []
 
 
-LOADERS = {OUTBOX: "load_internal_handler", EXTERNAL_OUTBOX: "load_external_handler"}
+LOADERS = {
+    OUTBOX: ("load_internal_handler", "load_account_handler"),
+    EXTERNAL_OUTBOX: ("load_external_handler",),
+}
 
 
 def list_job_modules(job: str) -> set[str]:
     """Return what a job's function in app.py imports, including the handlers of its queue."""
     for node in ast.walk(ast.parse((ROOT / "app.py").read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name == job:
-            return {*list_imports(node), *(list_job_modules(LOADERS[job]) if job in LOADERS else ())}
+            return list_imports(node).union(*map(list_job_modules, LOADERS.get(job, ())))
     raise AssertionError(f"app.py has no {job}")
 
 

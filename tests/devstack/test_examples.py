@@ -28,6 +28,9 @@ CODE_PATH = "/pati_service/patient_service"
 REJECTED = {
     f"{CODE_PATH}/register": 400,  # the code that was sent
     f"{CODE_PATH}/reset_password": 400,
+    f"{CODE_PATH}/change_phone": 400,
+    f"{CODE_PATH}/start_over": 400,  # a limited session
+    f"{CODE_PATH}/close_account": 409,  # an account without bookings to come
     f"{CODE_PATH}/reset_password/phone_identifying_code_validate": 400,
     "/pati_service/wechat/oauth/callback": 400,  # what WeChat adds to the address of the page
     "/pati_service/wechat/pay/notify/{tenantId}": 400,  # WeChat Pay's signature

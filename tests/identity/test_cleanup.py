@@ -9,7 +9,6 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import attempts, cleanup, tokens
 from chalicelib.people.roles import Role
-from chalicelib.settings import settings
 from chalicelib.wechat_account import openids
 from tests.support.client import build_schedule_event
 from tests.support.factories import Person
@@ -49,7 +48,7 @@ def test_valid_and_recently_expired_rows_remain(lin: Person) -> None:
     assert (count_rows("tokens", lin.tenant_id), count_rows("attempts", lin.tenant_id)) == (before, 1)
 
 
-def test_openids_and_states_of_expired_sessions_are_deleted(lin: Person) -> None:
+def test_old_openids_and_expired_states_are_deleted(lin: Person) -> None:
     def count_wechat_rows() -> tuple[int, int]:
         return count_rows("wechat_openids", lin.tenant_id), count_rows("wechat_states", lin.tenant_id)
 
@@ -61,10 +60,10 @@ def test_openids_and_states_of_expired_sessions_are_deleted(lin: Person) -> None
     mysql.run_transaction(insert)
     sweep_identity(build_schedule_event(), None)
     assert count_wechat_rows() == (1, 1)
-    lifetimes = {"wechat_states.expires_at": 0, "wechat_openids.bound_at": settings.token_days * clock.DAY}
+    lifetimes = {"wechat_states.expires_at": cleanup.RETENTION, "wechat_openids.bound_at": cleanup.OPENID_RETENTION}
     for column, lifetime in lifetimes.items():
         then: dict[str, Any] = {
-            "then": clock.now() - lifetime - cleanup.RETENTION - clock.SECOND,
+            "then": clock.now() - lifetime - clock.SECOND,
             "tenant_id": lin.tenant_id,
         }
         sql = f"UPDATE {column.partition('.')[0]} SET {column} = %(then)s WHERE tenant_id = %(tenant_id)s"

@@ -12,7 +12,7 @@ from tests.support.client import call, get, post
 from tests.support.factories import Hospital, Person
 
 LOGOUT = "/pati_service/patient_service/logout"
-MY_INFO = "/pati_service/patient_service/myinfo"
+MEMBERS = "/pati_service/patient_service/members"
 SOCKET_EVENT = {"body": '{"action": "ping", "id": 1}'}
 
 
@@ -28,9 +28,9 @@ def lift_limit(person: Person) -> None:
 
 
 def test_limited_session_gets_an_error_of_its_own(lin: Person) -> None:
-    response = get(MY_INFO, issue_limited(lin))
+    response = get(MEMBERS, issue_limited(lin))
     assert (response.status, response.code, response.error) == (403, 10104, "请先完成安全验证")
-    assert get(MY_INFO, lin.token).status == 200
+    assert get(MEMBERS, lin.token).status == 200
 
 
 def test_limited_session_can_sign_out(lin: Person) -> None:
@@ -41,9 +41,9 @@ def test_limited_session_can_sign_out(lin: Person) -> None:
 
 def test_limit_is_lifted_at_once(lin: Person, wang: Person) -> None:
     first, second, other = issue_limited(lin), issue_limited(lin), issue_limited(wang)
-    assert [get(MY_INFO, token).status for token in (first, second, other)] == [403] * 3
+    assert [get(MEMBERS, token).status for token in (first, second, other)] == [403] * 3
     lift_limit(lin)
-    assert [get(MY_INFO, token).status for token in (first, second, other)] == [200, 200, 403]
+    assert [get(MEMBERS, token).status for token in (first, second, other)] == [200, 200, 403]
 
 
 def test_limited_session_of_staff_has_no_role_of_patients(hospital: Hospital) -> None:

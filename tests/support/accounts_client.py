@@ -17,6 +17,7 @@ REGISTER, LOGIN, LOGOUT = (
     f"{PATIENT_SERVICE_PATH}/login",
     f"{PATIENT_SERVICE_PATH}/logout",
 )
+EXPORT = f"{PATIENT_SERVICE_PATH}/export"
 RESET, CHANGE = f"{PATIENT_SERVICE_PATH}/reset_password", f"{PATIENT_SERVICE_PATH}/change_password"
 MEMBER, MEMBERS, MYINFO, PICTURE = (
     f"{PATIENT_SERVICE_PATH}/{one}" for one in ("member", "members", "myinfo", "myinfo/upload_picture")

@@ -81,6 +81,8 @@ def get_id_kind(operation: Operation, field: str) -> str:
         return "letter"
     if operation.path.endswith("/sessions/end"):
         return "login"
+    if operation.path.endswith(("/change_account_phone", "/confirm_account")):
+        return "patient"
     if field == "sendId" and operation.path != "/message/messageAdd":
         return "patient"
     return ID_KINDS[field]

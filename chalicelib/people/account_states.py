@@ -1,0 +1,121 @@
+"""Whether an account is closed, or limited because its phone may belong to another person now.
+
+An account whose phone number was given to a new subscriber could be taken over by a code to that phone. So a password
+reset by code limits an account that was not used for UNUSED_AFTER, until its owner is confirmed.
+"""
+
+from dataclasses import dataclass
+
+from chalicelib import clock
+from chalicelib.adapters.mysql import Tx
+
+# Carriers give a number to a new subscriber some 90 days after the contract has ended.
+UNUSED_AFTER = 90 * clock.DAY
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """The state of an account. Instants are microseconds."""
+
+    identity_locked_at: int | None  # None: not limited
+    closed_at: int | None
+    replaced_by: int | None  # user_id of the account that the phone's new owner got instead
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether sessions of the account are limited until its owner is confirmed."""
+        return self.identity_locked_at is not None
+
+
+def find_for_update(tx: Tx, tenant_id: int, user_id: int) -> AccountState | None:
+    """Lock the row of an account until the end of the transaction and return its state; None if there is none."""
+    row = tx.fetch_one(
+        """
+        SELECT identity_locked_at, closed_at, replaced_by FROM accounts
+        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+    )
+    return AccountState(**row) if row else None
+
+
+def needs_confirmation(tx: Tx, tenant_id: int, user_id: int) -> bool:
+    """Return whether a password reset by code limits an account: it was not used for UNUSED_AFTER and has had members.
+
+    A removed member's bookings and consultations are still the account's.
+    """
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM accounts a
+        WHERE a.user_id = %(user_id)s AND a.tenant_id = %(tenant_id)s
+          AND COALESCE(a.last_sign_in_at, a.created_at) < %(unused_since)s
+          AND EXISTS (SELECT 1 FROM members m WHERE m.user_id = a.user_id AND m.tenant_id = a.tenant_id)
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+        unused_since=clock.now() - UNUSED_AFTER,
+    )
+    return found is not None
+
+
+def limit(tx: Tx, tenant_id: int, user_id: int) -> None:
+    """Limit an account until its owner is confirmed."""
+    tx.execute(
+        """
+        UPDATE accounts SET identity_locked_at = COALESCE(identity_locked_at, %(now)s)
+        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
+
+
+def lift_limit(tx: Tx, tenant_id: int, user_id: int) -> None:
+    """Record that the owner of an account is known now."""
+    tx.execute(
+        """
+        UPDATE accounts SET identity_locked_at = NULL, replaced_by = NULL, last_sign_in_at = %(now)s
+        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
+
+
+def close(tx: Tx, tenant_id: int, user_id: int) -> None:
+    """Close an account: its phone and password are removed."""
+    tx.execute(
+        """
+        UPDATE accounts
+        SET closed_at = %(now)s, phone_sealed = NULL, phone_blind = NULL, password_hash = ''
+        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+        now=clock.now(),
+    )
+
+
+def remove_phone(tx: Tx, tenant_id: int, user_id: int) -> None:
+    """Remove phone and password of an account, which is not that of the phone's new owner."""
+    tx.execute(
+        """
+        UPDATE accounts SET phone_sealed = NULL, phone_blind = NULL, password_hash = ''
+        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
+        """,
+        user_id=user_id,
+        tenant_id=tenant_id,
+    )
+
+
+def record_replacement(tx: Tx, tenant_id: int, user_id: int, new_id: int) -> None:
+    """Record which account the phone's new owner got instead of this one."""
+    tx.execute(
+        "UPDATE accounts SET replaced_by = %(new_id)s WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
+        new_id=new_id,
+        user_id=user_id,
+        tenant_id=tenant_id,
+    )
