@@ -6,13 +6,30 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.identity import passwords
+from chalicelib.identity import passwords, tokens
+from chalicelib.identity.sessions import ID_BYTES
 from chalicelib.people import account_phones, accounts
 from chalicelib.people.consents import ConsentPurpose
-from tests.support.factories import PASSWORD, Hospital, Person
+from tests.support.factories import PASSWORD, Hospital, Person, add_member, create_patient, create_patient_file
 
 LATEST_VERSION = 2**31 - 1  # of the privacy notice: a consent to it counts, whichever versions requests publish
 PATIENT_PATH, MANAGER_PATH = "/pati_service/patient_service", "/pati_service/manager_service"
+
+
+def build_values(hospital: Hospital) -> dict[str, dict[str, Any]]:
+    """Create members and sessions that requests may end, and return field values by the path that takes them."""
+    bound = create_patient(hospital.tenant_id, "13800000077", "林大海")
+    create_patient_file(bound, "林大海")
+    account = {"user_id": str(hospital.wang.user_id)}
+    return {
+        f"{PATIENT_PATH}/member/remove": {"memberId": str(add_member(hospital.lin, "林大山"))},
+        f"{MANAGER_PATH}/unbind_member": {"member_id": str(bound.member_id)},
+        f"{PATIENT_PATH}/sessions/end": {"session_id": _begin_session(hospital.lin)},
+        f"{MANAGER_PATH}/sessions/end": {"session_id": _begin_session(hospital.chen)},
+        f"{MANAGER_PATH}/change_account_phone": {**account, "phone": "13800000098"},
+        f"{MANAGER_PATH}/confirm_account": account,
+        f"{PATIENT_PATH}/change_phone/code": {"phone": "13800000099"},
+    }
 
 
 def give_consents(person: Person) -> None:
@@ -21,19 +38,15 @@ def give_consents(person: Person) -> None:
 
 
 def reopen(person: Person) -> None:
-    """Reopen the account and its member, in case a request has closed it."""
+    """Reopen the account and its member, and forget wrong passwords, in case requests have closed or locked it."""
+    mysql.autocommit.execute("DELETE FROM attempts")
     field_encryption.preload_keys()
     mysql.run_transaction(lambda tx: _reopen(tx, person))
 
 
-def build_values(hospital: Hospital) -> dict[str, dict[str, Any]]:
-    """Return values of fields by the path that takes them."""
-    account = {"user_id": str(hospital.wang.user_id)}
-    return {
-        f"{MANAGER_PATH}/change_account_phone": {**account, "phone": "13800000098"},
-        f"{MANAGER_PATH}/confirm_account": account,
-        f"{PATIENT_PATH}/change_phone/code": {"phone": "13800000099"},
-    }
+def _begin_session(person: Person) -> str:
+    """Sign in once more, and return the id of this session."""
+    return tokens.hash_token(tokens.issue(person.tenant_id, person.principal, person.role))[:ID_BYTES].hex()
 
 
 def _give_consents(tx: Tx, person: Person) -> None:

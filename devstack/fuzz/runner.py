@@ -74,8 +74,9 @@ class FuzzClient:
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy leads to this machine: looking for one takes a tenth of a request
         self.statuses: Counter[tuple[str, int]] = Counter()
-        # Boundary values and examples (1, 2, 3) may disable or demote users and revoke keys: not the callers used here.
-        for table in ("people", "internal_keys"):
+        # Boundary values and examples (1, 2, 3) may disable users, revoke keys, remove members, merge files and stop
+        # schedules: not those used here.
+        for table in ("people", "internal_keys", "members", "patients", "schedules"):
             mysql.autocommit.execute(f"ALTER TABLE {table} AUTO_INCREMENT = 1000000")
         hospital = factories.create_hospital("模糊测试医院")
         # The doctor is also a patient, so that the phone can sign in as both.
@@ -104,8 +105,6 @@ class FuzzClient:
             **helpdesk_data.create_chats(self, hospital),
             **account_data.build_values(hospital),
         }
-        removed = {"memberId": str(factories.add_member(hospital.lin, "林大山"))}
-        self.known_values_by_path["/pati_service/patient_service/member/remove"] = removed
         self.known_values["conversation_ids"] = [
             self._post_as_patient("/create_conversation", conversation_type=0)["ConversationId"]
         ]

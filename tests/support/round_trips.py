@@ -1,6 +1,7 @@
 """Count the network round trips of a request at the sockets: a round trip is a send that follows a receive."""
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from threading import get_ident
 from typing import Any
@@ -49,18 +50,19 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[RoundTrips]:
     """Record the sends and receives of all sockets of this process."""
     counted = RoundTrips()
 
-    def wrap_method(name: str, record: Callable[[socket.socket], None]) -> None:
-        method = getattr(socket.socket, name)
+    def wrap_method(kind: type[socket.socket], name: str, record: Callable[[socket.socket], None]) -> None:
+        method = getattr(kind, name)
 
         def recorded(connection: socket.socket, *arguments: Any) -> Any:
             record(connection)
             return method(connection, *arguments)
 
-        monkeypatch.setattr(socket.socket, name, recorded)
+        monkeypatch.setattr(kind, name, recorded)
 
-    for name in ("send", "sendall", "sendmsg"):
-        wrap_method(name, counted.record_send)
-    for name in ("recv", "recv_into", "recvmsg"):
-        wrap_method(name, counted.record_receive)
+    for kind in (socket.socket, ssl.SSLSocket):  # PyMySQL connects to MySQL through TLS where the server offers it
+        for name in ("send", "sendall", "sendmsg"):
+            wrap_method(kind, name, counted.record_send)
+        for name in ("recv", "recv_into", "recvmsg"):
+            wrap_method(kind, name, counted.record_receive)
     yield counted
     assert counted.sent, "nothing was counted: the drivers no longer use these calls"
