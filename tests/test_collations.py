@@ -20,7 +20,7 @@ EQUALITY, SEARCH = "utf8mb4_bin", "utf8mb4_unicode_520_ci"
 # Every search for a part of a text, by module and expression: the columns that it searches. A column without a
 # collation holds bytes.
 SEARCHES = {
-    ("identity/attempts.py", "subject LIKE"): ["attempts.subject"],
+    ("identity/attempts.py", "subject LIKE"): ["attempts.subject", "quotas.subject"],
     ("identity/tokens.py", "t.principal LIKE"): ["tokens.principal"],
     ("audit/audit_log.py", "a.actor LIKE"): ["audit_log.actor"],
     ("staff/list_store.py", "p.name_key LIKE"): ["patients.name_key"],

@@ -47,7 +47,7 @@ READING = {
     *("/message/userList", "/message/conversationList", "/message/findMessage", "/get_joined_conversation"),
     *("/get_conversation_detail", "/get_conversation_last_30_msg", "/get_conversation_lastone_msg"),
 }
-VOLATILE_TABLES = {"outbox", "attempts", "tokens", "patient_access", "desks"}
+VOLATILE_TABLES = {"outbox", "attempts", "quotas", "known_networks", "tokens", "patient_access", "desks"}
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def reset_password(caller: Caller, body: ResetPasswordRequest) -> None:
 def login(caller: Caller, body: SignInRequest) -> SignInResponse:
     """患者登录
 
-    Five failures for one phone from one address lock it for 15 minutes.
+    Five failures for one phone from one address lock it for 15 minutes; where its owner has signed in before, more.
     """
     return sign_in.authenticate(caller, body)
 

@@ -99,7 +99,6 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
     matches = passwords.matches(request.password, credentials.password_hash if credentials else None)
     if credentials is None or not matches:
         raise ApiError(errors.BAD_CREDENTIALS)
-    attempts.record_success(*subject)
     user_id, verified_hash = credentials.user_id, credentials.password_hash
 
     def issue(tx: Tx) -> str:
@@ -109,7 +108,9 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
             raise ApiError(errors.BAD_CREDENTIALS)
         return _issue_token(tx, caller, user_id, is_limited=account.identity_locked_at is not None)
 
-    return SignInResponse(userId=str(user_id), token=mysql.run_transaction(issue))
+    token = mysql.run_transaction(issue)
+    attempts.record_success(*subject)
+    return SignInResponse(userId=str(user_id), token=token)
 
 
 def check_code(caller: Caller, request: VerifyCodeRequest) -> None:

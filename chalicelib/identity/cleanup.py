@@ -13,14 +13,12 @@ BATCH_SIZE = 1_000  # rows per statement, so that its locks are held briefly
 TIME_BUDGET_SECONDS = 8.0  # after which no further batch is started; the next run continues
 
 # A revoked token is kept until it would have expired, because its tombstone in Redis may be lost before.
-# A known address is deleted when it is no longer known (attempts.KNOWN_ADDRESS_LIFETIME).
 # An openid outlives its token: it can prove whose an account is that was not used for long (wechat/oauth.py).
 EXPIRED_ROWS_SQL = (
     "DELETE FROM tokens WHERE expires_at < %(before)s",
-    """
-    DELETE FROM attempts
-    WHERE last_failed_at < %(before)s AND (known_until IS NULL OR known_until < %(now)s)
-    """,
+    "DELETE FROM attempts WHERE last_failed_at < %(before)s",
+    "DELETE FROM quotas WHERE full_at < %(before)s",
+    "DELETE FROM known_networks WHERE known_until < %(now)s",
     "DELETE FROM codes WHERE expires_at < %(before)s",
     "DELETE FROM code_requests WHERE requested_at < %(before)s",
     "DELETE FROM wechat_states WHERE expires_at < %(before)s",

@@ -31,16 +31,36 @@ CREATE TABLE internal_keys (
     KEY by_tenant (tenant_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Failed attempts to guess a password or an ID number; those to guess an SMS code are counted in codes.attempts. Stored
+-- Failed attempts to guess a password, a code or a visit card; those to guess one SMS code are counted in codes too. Stored
 -- in MySQL so that flushing Redis does not reset the counters.
 CREATE TABLE attempts (
     tenant_id       BIGINT NOT NULL,
-    subject         VARBINARY(255) NOT NULL,  -- what is counted: KIND:PHONE:ADDRESS and parts of it (the phone's blind index, in hex), or member:USER_ID
+    subject         VARBINARY(255) NOT NULL,  -- what is counted: KIND:PHONE:NETWORK and parts of it (the phone's blind index, in hex), or verify:USER_ID
     failures        INT NOT NULL,
     last_failed_at  BIGINT NOT NULL,
-    known_until     BIGINT NULL,  -- until when the address counts as known for the phone after a successful sign-in
     PRIMARY KEY (tenant_id, subject),
     KEY by_last_failure (last_failed_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Networks from which somebody has proven to have a phone and what belongs to it: signed in, or entered a code by SMS.
+-- Limits that strangers can exhaust do not apply there. At most 20 for a phone (identity/known_networks.py).
+CREATE TABLE known_networks (
+    tenant_id    BIGINT NOT NULL,
+    kind         VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- patient or staff
+    phone_blind  BINARY(32) NOT NULL,  -- blind index of the phone
+    network      VARBINARY(64) NOT NULL,  -- an IPv4 address, or the /64 of an IPv6 address
+    known_until  BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, kind, phone_blind, network),
+    KEY by_end (known_until)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Quotas that come back continuously (identity/quotas.py).
+CREATE TABLE quotas (
+    tenant_id  BIGINT NOT NULL,  -- 0 for what all hospitals share
+    subject    VARBINARY(255) NOT NULL,
+    full_at    BIGINT NOT NULL,  -- when all that was used will have come back
+    PRIMARY KEY (tenant_id, subject),
+    KEY by_end (full_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Verification codes, stored as keyed hashes: the latest one for each subject and purpose, and earlier ones until the SMS

@@ -44,9 +44,10 @@ def login(caller: Caller, body: StaffSignInRequest) -> StaffSignInResponse:
     """员工登录
 
     Staff sign in with phone and password. The documents leave this to another system, so the endpoint is our own.
-    Five failures for one phone from one address lock it for 15 minutes. With a second factor, the right password alone
-    is answered by 10107: send it again with `otp`; five wrong codes lock it for 15 minutes. If a second factor is
-    required and not set up, the session is limited to setting it up (must_set_up_second_factor).
+    Five failures for one phone from one address lock it for 15 minutes; where its owner has signed in before, more.
+    With a second factor, the right password alone is answered by 10107: send it again with `otp`; five wrong codes lock
+    it for 15 minutes. If a second factor is required and not set up, the session is limited to setting it up
+    (must_set_up_second_factor).
     """
     return sign_in.authenticate(caller, body)
 

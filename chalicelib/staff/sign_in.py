@@ -29,9 +29,13 @@ def authenticate(caller: Caller, request: StaffSignInRequest) -> StaffSignInResp
     matches = passwords.matches(request.password, member.password_hash if member else None)
     if member is None or not matches:
         raise ApiError(BAD_CREDENTIALS)
+    try:
+        code = second_factor.check_code(caller.tenant_id, member.user_id, request.otp)
+        response = mysql.run_transaction(lambda tx: _issue_token(tx, caller, member, code))
+    except ApiError:
+        attempts.restore_password_try(*subject)
+        raise
     attempts.record_success(*subject)
-    code = second_factor.check_code(caller.tenant_id, member.user_id, request.otp)
-    response = mysql.run_transaction(lambda tx: _issue_token(tx, caller, member, code))
     if code:
         second_factor.clear_failures(caller.tenant_id, member.user_id)
     return response

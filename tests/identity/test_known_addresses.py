@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.identity import attempts, cleanup
+from chalicelib.identity import attempts, cleanup, known_networks
 from chalicelib.people import phones
 from tests.accounts.conftest import ReadSms, read_sms
 from tests.staff.test_login import PATH as STAFF
@@ -90,10 +90,11 @@ def test_error_names_how_to_reset_the_password(path: str, owner: Person) -> None
     assert (response.status, response.error) == (429, f"尝试次数过多，请15分钟后再试，{RESET_HINTS[path]}")
 
 
-def test_known_address_has_five_tries(path: str, owner: Person) -> None:
+def test_known_address_has_tries_of_its_own(path: str, owner: Person) -> None:
     sign_in(path, owner, HOME)
     exhaust_tries(path, owner)
-    assert [sign_in(path, owner, HOME, "wrong").status for _ in range(6)] == [401] * 5 + [429]
+    tries = attempts.MAX_TRIES_FROM_KNOWN_NETWORK
+    assert [sign_in(path, owner, HOME, "wrong").status for _ in range(tries + 1)] == [401] * tries + [429]
     assert sign_in(path, owner, HOME).status == 429
 
 
@@ -120,10 +121,23 @@ def test_expired_known_address_is_deleted(owner: Person, path: str, later: Later
     for days, expected in ((59, 1), (61, 0)):
         later(days)
         cleanup.delete_expired()
-        subjects = "SELECT COUNT(*) FROM attempts WHERE tenant_id = %(id)s AND subject LIKE %(phone)s"
-        phone = f"%{phones.compute_blind_index(owner.tenant_id, owner.phone).hex()}%".encode()
-        rows = mysql.autocommit.fetch_value(subjects, id=owner.tenant_id, phone=phone)  # called in this round
-        assert rows == expected
+        assert count_networks(owner) == expected
+
+
+def test_owner_is_known_in_the_latest_networks(path: str, owner: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_networks, "MAX_PER_PHONE", 3)
+    for number in (1, 2, 3, 1, 4):
+        assert sign_in(path, owner, f"192.0.2.{number}").status == 200
+    assert count_networks(owner) == 3
+    exhaust_tries(path, owner)
+    assert sign_in(path, owner, "192.0.2.2").status == 429
+    assert sign_in(path, owner, "192.0.2.1").status == 200
+
+
+def count_networks(owner: Person) -> int:
+    sql = "SELECT COUNT(*) FROM known_networks WHERE tenant_id = %(id)s AND phone_blind = %(phone)s"
+    phone = phones.compute_blind_index(owner.tenant_id, owner.phone)
+    return int(mysql.autocommit.fetch_value(sql, id=owner.tenant_id, phone=phone))
 
 
 def test_reset_by_code_unlocks_and_makes_the_address_known(hospital: Hospital, read_sms: ReadSms) -> None:
