@@ -13,9 +13,11 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
+from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 from chalicelib.patient_identity import member_moves, merging
 from chalicelib.patient_identity.merging import FilesChangedError
-from chalicelib.people import names, patient_documents, patients, phones, temporary_patients
+from chalicelib.people import members, names, patient_documents, patients, phones, temporary_patients
 from chalicelib.people.documents import Document
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient
@@ -34,7 +36,7 @@ def verify_in_person(
 ) -> VerifiedFile:
     """Verify a file, or merge it into the verified file of the same person. Verifying again has no effect.
 
-    In a transaction of `merging.run_transaction`.
+    In a transaction of `merging.run_transaction`; call outbox.wake_worker after it.
 
     Args:
         document: the document in hand, which is added to the file; None: the file's own primary one.
@@ -56,12 +58,42 @@ def verify_in_person(
         raise ApiError(errors.CONFLICT, f"该档案已并入档案 {file.merged_into}")
     if owner_id is None or owner_id == pati_id:
         _verify(tx, caller, file, document, identity, how, reason)
+        enqueue_claims(tx, caller.tenant_id, pati_id)
         return VerifiedFile(pati_id, None)
     _require_same_person(file, files[owner_id])
     merged = merging.merge(tx, caller.tenant_id, pati_id, owner_id, how, caller, reason)
     if document:
         patient_documents.add(tx, caller.tenant_id, owner_id, document, caller.user_id)
+    enqueue_claims(tx, caller.tenant_id, owner_id)
     return VerifiedFile(owner_id, merged.merge_id)
+
+
+def add_document(tx: Tx, caller: Caller, file: Patient, document: Document, *, is_seen: bool) -> None:
+    """Add a document to a file unless the file has it; a verified file then owns what a document in hand proves.
+
+    The caller has locked the file.
+
+    Args:
+        is_seen: whether staff have the document in hand; else it is entered only, and proves nothing.
+
+    Raises:
+        mysql.DuplicateKeyError: key "identity" if another verified file owns the identity.
+    """
+    tenant_id, pati_id = caller.tenant_id, file.pati_id
+    proves = is_seen and file.status == PatientStatus.VERIFIED
+    is_new = proves and document.identity_blind not in patient_documents.list_identities(tx, tenant_id, pati_id)
+    patient_documents.add(tx, tenant_id, pati_id, document, caller.user_id, claim=proves)
+    if is_new:
+        _record_verified(tx, caller, pati_id, VerificationMethod.FRONT_DESK)
+
+
+def enqueue_claims(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Let the members be verified whose accounts have added them before their verified file had identity and phone.
+
+    After the commit, call outbox.wake_worker.
+    """
+    for member_id in members.list_claims(tx, tenant_id, pati_id):
+        outbox.enqueue(tx, tenant_id, Job.VERIFY_MEMBER, {"member_id": member_id})
 
 
 def confirm_phone(tx: Tx, tenant_id: int, pati_id: int, phone: str) -> None:
@@ -122,13 +154,13 @@ def _verify(
             raise FilesChangedError from duplicate
         raise
     if not is_owned:
-        audit_log.insert_entry(
-            tx,
-            tenant_id,
-            caller.principal,
-            AuditAction.VERIFY_PATIENT,
-            f"patient:{pati_id}",
-            reason=reason,
-            key_id=caller.key_id or None,
-            how=how.value,
-        )
+        _record_verified(tx, caller, pati_id, how, reason)
+
+
+def _record_verified(tx: Tx, caller: Caller, pati_id: int, how: VerificationMethod, reason: str = "") -> None:
+    audit_log.insert_entry(
+        *(tx, caller.tenant_id, caller.principal, AuditAction.VERIFY_PATIENT, f"patient:{pati_id}"),
+        reason=reason,
+        key_id=caller.key_id or None,
+        how=how.value,
+    )

@@ -14,6 +14,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
+from chalicelib.outbox import outbox
 from chalicelib.patient_identity import bindings, merge_records, merging, verification
 from chalicelib.patient_identity.bindings import Binding
 from chalicelib.patient_identity.merge_records import Merge
@@ -59,6 +60,7 @@ def verify(caller: Caller, request: VerifyPatientRequest) -> VerifyPatientRespon
     field_encryption.preload_keys()
     document = _parse_document(caller, request)
     verified, file, present = merging.run_transaction(lambda tx: _verify(tx, caller, request, document))
+    outbox.wake_worker()
     return VerifyPatientResponse(
         pati_id=str(verified.pati_id),
         card_no=file.card_no or "",

@@ -32,6 +32,7 @@ FileReason = Annotated[
         description="查阅原因，记入查阅记录；医生打开非本人患者的档案、打开已封存的档案时必填", examples=["急诊会诊"]
     ),
 ]
+OptionalBoolean = Annotated[Boolean | None, BeforeValidator(empty_to_none)]
 OptionalRelation = Annotated[Relation | None, BeforeValidator(empty_to_none)]
 
 
@@ -47,6 +48,7 @@ class DocumentFields(WireModel):
 
     id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["03"])
     id_number: IdNumberText = Field(examples=["E12345678"])
+    verified: OptionalBoolean = Field(None, description="false：未核对原件，只登记（用于已有档案）；空：已核对")
 
 
 class SavePatientRequest(WireModel):

@@ -15,12 +15,11 @@ from chalicelib.errors import ApiError
 from chalicelib.http import identity_fields
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
-from chalicelib.outbox.jobs import Job
+from chalicelib.patient_identity import verification
 from chalicelib.people import (
     documents,
     double_submission,
     guardians,
-    members,
     names,
     patient_documents,
     patients,
@@ -51,6 +50,7 @@ class PatientForm:
     request: SavePatientRequest
     primary: Document | None
     further: list[Document] | None  # None: the form does not change them
+    unseen: frozenset[bytes]  # number_blind of documents of an existing file that staff do not have in hand
     guardian: Guardian | None
     idempotency_key: str | None
 
@@ -110,10 +110,12 @@ def _parse(caller: Caller, request: SavePatientRequest, idempotency_key: str | N
     number, listed = request.pati_id_number.strip(), request.documents
     primary = build(request.pati_id_type, number, "pati_id") if number else None
     further = None if listed is None else [build(one.id_type, one.id_number, "documents.id") for one in listed]
+    pairs = zip(further or [], listed or [], strict=True)
+    unseen = [document.number_blind for document, fields in pairs if fields.verified is False]
     if primary is None and further and not request.pati_id:
         primary, *further = further  # of a new file, any document that staff have seen proves the identity
     guardian = identity_fields.parse_guardian(request.guardian) if request.guardian else None
-    return PatientForm(request, primary, further, guardian, idempotency_key)
+    return PatientForm(request, primary, further, frozenset(unseen), guardian, idempotency_key)
 
 
 def parse_protocol_type(value: str, field: str) -> IdType:
@@ -143,8 +145,7 @@ def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, l
     if request.labels is not None:
         label_ids = [label.label_id for label in request.labels]
         labels.set_patient_labels(tx, tenant_id, pati_id, LabelKind.LABEL, label_ids)
-    for member_id in members.list_claims(tx, tenant_id, pati_id):  # the file may be new, or have another phone
-        outbox.enqueue(tx, tenant_id, Job.VERIFY_MEMBER, {"member_id": member_id})
+    verification.enqueue_claims(tx, tenant_id, pati_id)  # the file may be new, or have another phone
     return pati_id, store.list_patient_labels(tx, pati_id)
 
 
@@ -207,10 +208,12 @@ def _update_documents(tx: Tx, caller: Caller, patient: Patient, form: PatientFor
     before = patient_documents.list_of_patient(tx, tenant_id, pati_id)
     keeps_primary = "pati_id_number" not in form.request.model_fields_set
     added = [*([form.primary] if form.primary else []), *(form.further or [])]
+    present = {one.number_blind for one in before}
     for document in added:
-        if document.number_blind not in {one.number_blind for one in before}:
+        is_seen = document.number_blind not in form.unseen
+        if document.number_blind not in present or (is_verified and is_seen):
             _require_unowned(tx, tenant_id, pati_id, document)
-            patient_documents.add(tx, tenant_id, pati_id, document, caller.user_id, claim=is_verified)
+            verification.add_document(tx, caller, patient, document, is_seen=is_seen)
     named = {document.number_blind for document in added}
     for stored in before:
         if stored.number_blind not in named and _is_dropped(stored, form, keeps_primary):

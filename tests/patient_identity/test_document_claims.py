@@ -1,5 +1,8 @@
 """Which identities a verified file owns after a merge: those of the documents that someone has seen, and no others."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from chalicelib.adapters import mysql
@@ -9,8 +12,10 @@ from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_status import PatientStatus
 from tests.support import staff_client
 from tests.support.booking_client import list_rows
+from tests.support.client import post
 from tests.support.factories import Hospital, Person
 from tests.support.front_desk_client import (
+    STAFF_PATH,
     Declared,
     declare,
     file_patient,
@@ -90,6 +95,51 @@ def test_unseen_document_of_a_verified_file_is_verified_when_it_is_shown(
     assert verify_patient(hospital.desk, declared.pati_id, **SHOWN_PASSPORT).status == 200
     assert list_documents(hospital, declared.pati_id) == [("99", True), ("03", True)]
     assert file_patient(hospital.desk, "E12345678", pati_id_type="03") == declared.pati_id
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [SHOWN_PASSPORT, {"documents": [PASSPORT]}, {"documents": [{**PASSPORT, "verified": True}]}],
+)
+def test_unseen_document_is_verified_when_the_file_is_saved_with_it(
+    hospital: Hospital, declared: Declared, fields: dict[str, Any]
+) -> None:
+    verify_patient(hospital.desk, declared.pati_id)
+    for _ in range(2):
+        assert staff_client.save_patient(hospital.desk, pati_id=declared.pati_id, **fields).status == 200
+        assert dict(list_documents(hospital, declared.pati_id)) == {"99": True, "03": True}
+    audited = [row["action"] for row in list_rows("audit_log", hospital) if row["action"] == "verify_patient"]
+    assert len(audited) == 2, "once for each document"
+    assert file_patient(hospital.desk, "E12345678", pati_id_type="03") == declared.pati_id
+
+
+def test_page_that_posts_back_what_it_has_read_verifies_nothing(hospital: Hospital, declared: Declared) -> None:
+    verify_patient(hospital.desk, declared.pati_id)
+    read = staff_client.get_patient_info(hospital.desk, declared.pati_id).data
+    assert post(f"{STAFF_PATH}/patient", hospital.desk.token, **read).status == 200
+    assert list_documents(hospital, declared.pati_id) == [("99", True), ("03", False)]
+
+
+def test_unseen_document_of_another_verified_file_is_a_conflict_if_it_is_shown(
+    hospital: Hospital, declared: Declared
+) -> None:
+    verify_patient(hospital.desk, declared.pati_id)
+    file_patient(hospital.desk, "E12345678", pati_id_type="03")
+    response = staff_client.save_patient(hospital.desk, pati_id=declared.pati_id, documents=[PASSPORT])
+    assert (response.status, response.error) == (409, "该证件号码已建档")
+    unseen = [{**PASSPORT, "verified": False}]
+    assert staff_client.save_patient(hospital.desk, pati_id=declared.pati_id, documents=unseen).status == 200
+
+
+def test_members_of_other_accounts_are_verified_when_the_desk_has_verified_the_file(
+    hospital: Hospital, lin: Person, declared: Declared, number: str, run_jobs: Callable[[], None]
+) -> None:
+    """They were added before; the phone that the patient confirms is their account's."""
+    earlier = declare(lin, number)
+    run_jobs()
+    assert verify_patient(hospital.desk, declared.pati_id, pati_phone=lin.phone).status == 200
+    run_jobs()
+    assert get_file(earlier.pati_id)["merged_into"] == declared.pati_id
 
 
 def test_document_that_was_left_behind_in_a_row_of_merges_comes_back(
