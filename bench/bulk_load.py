@@ -76,6 +76,12 @@ SET_TICKS = """
     WHERE c.conversation_id BETWEEN %(first)s AND %(last)s
 """
 
+SET_COPIES = """
+    UPDATE conversations c JOIN participants p ON p.conversation_id = c.conversation_id
+    SET p.newest_seq = c.last_seq, p.active_tick = c.last_tick
+    WHERE c.conversation_id BETWEEN %(first)s AND %(last)s
+"""
+
 
 @dataclass(frozen=True)
 class Consultation:
@@ -113,6 +119,7 @@ class Hospital:
                 first, last = self._insert_conversations(cursor, total - self.messages)
                 cursor.execute(INSERT_MESSAGES, {"first": first, "last": last, "characters": characters})
                 cursor.execute(SET_TICKS, {"first": first, "last": last})
+                cursor.execute(SET_COPIES, {"first": first, "last": last})
             keys = ", ".join(f"ADD UNIQUE KEY {name} {columns}" for name, columns in SECONDARY_KEYS.items())
             cursor.execute(f"ALTER TABLE messages {keys}")
             cursor.execute("ANALYZE TABLE messages, conversations, participants, consult_sessions, members")

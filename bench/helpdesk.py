@@ -31,20 +31,25 @@ TABLES = ("conversations", "participants", "chats", "messages", "posts", "desks"
 def main(arguments: list[str]) -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="bin/bench helpdesk", description=__doc__)
-    parser.add_argument("--chats", type=int, default=2_000, help="of the agent with many chats")
+    parser.add_argument(
+        "--chats", type=int, nargs="+", default=[1_000, 10_000], help="of agents with many chats, one for each number"
+    )
     parser.add_argument("--samples", type=int, default=50, help="requests of each kind in a round")
     options = parser.parse_args(arguments)
     single_process.prepare()
-    hospital, busy = factories.create_hospital(), factories.create_hospital()
+    hospital = factories.create_hospital()
     patients = create_patients(hospital, options.samples)
     agents = _create_agents(hospital)
-    _insert_chats(busy, options.chats)
+    busy = {chats: factories.create_hospital() for chats in options.chats}
+    for chats, its_hospital in busy.items():
+        _insert_chats(its_hospital, chats)
     run = SingleProcessRun()
     run.measure(_build_arrivals(hospital, patients))
     for case in _build_sends(hospital, patients, agents):
         run.measure(case)
-    for case in _build_lists(busy.desk, options.chats, options.samples):
-        run.measure(case)
+    for chats, its_hospital in busy.items():
+        for case in _build_lists(its_hospital.desk, chats, options.samples):
+            run.measure(case)
     return 0
 
 
@@ -117,9 +122,14 @@ def _build_lists(agent: Person, chats: int, samples: int) -> list[Case]:
 
     return [
         lists(f"list, {chats:,} chats", "conversationList", chats, page=1, size=10),
-        lists("list, open chats", "conversationList", OPEN_CHATS, page=1, size=10, queryType=2),
+        lists(f"list, open, {chats:,} chats", "conversationList", OPEN_CHATS, page=1, size=10, queryType=2),
         lists(f"people, {chats:,} chats", "userList", chats, page=1, size=10),
-        lists(f"unread count, {chats:,} chats", "messageCount", chats),
+        lists(f"unread count, {chats:,} chats", "messageCount", OPEN_CHATS),
+        Case(
+            f"joined, {chats:,} chats",
+            [build_post("/get_joined_conversation", agent.token, "", limit=100)] * samples,
+            lambda body: len(body["data"]["Conversations"]) == min(chats, 100),
+        ),
     ]
 
 
@@ -128,7 +138,7 @@ def _build_request(person: Person, endpoint: str, **body: Any) -> Event:
 
 
 def _insert_chats(hospital: Hospital, chats: int) -> None:
-    """Insert patients served by the hospital's agent, each with a chat of two messages, one of them unread."""
+    """Insert patients served by the hospital's agent, each with a chat of two messages; in open ones, one is unread."""
     now, tenant_id, desk = clock.now(), hospital.tenant_id, hospital.desk
     user_ids = count(_get_unused_id("people", "user_id"))
     conversation_ids = count(_get_unused_id("conversations", "conversation_id"))
@@ -147,7 +157,8 @@ def _insert_chats(hospital: Hospital, chats: int) -> None:
             )
         )
         rows["participants"] += [
-            (conversation_id, *one) for one in ((patient, tenant_id, 2, created_at), (agent, tenant_id, 1, created_at))
+            (conversation_id, principal, tenant_id, read_seq, 2, tick + 1, not is_open, peer_id, created_at)
+            for principal, read_seq, peer_id in ((patient, 2, desk.user_id), (agent, 1 if is_open else 2, user_id))
         ]
         rows["messages"] += [
             build_message_row(conversation_id, seq, tenant_id, tick + seq - 1, tag, (patient, patient))
@@ -184,7 +195,8 @@ COLUMNS_BY_TABLE = {
     "members": "tenant_id, user_id, name, cont_relation, is_default, created_at",
     "conversations": "conversation_id, tenant_id, public_id, kind, last_seq, last_tick, prev_tick, tag, created_at, "
     "archived_at",
-    "participants": "conversation_id, principal, tenant_id, read_seq, joined_at",
+    "participants": "conversation_id, principal, tenant_id, read_seq, newest_seq, active_tick, archived, peer_id, "
+    "joined_at",
     "messages": ", ".join(MESSAGE_COLUMNS),
     "chats": "conversation_id, tenant_id, session_id, kind, user_id, peer_id, state, agent_id, created_at",
 }

@@ -44,7 +44,8 @@ class TableSnapshot:
                 insert_rows(f"{table} ({', '.join(rows[0])})", [list(row.values()) for row in rows])
 
     def _read(self, table: str) -> list[mysql.Row]:
-        select = f"SELECT * FROM {table} WHERE tenant_id = %(id)s"
+        columns = mysql.autocommit.fetch_all(f"SHOW COLUMNS FROM {table} WHERE Extra NOT LIKE '%% GENERATED'")
+        select = f"SELECT {', '.join(row['Field'] for row in columns)} FROM {table} WHERE tenant_id = %(id)s"
         return mysql.autocommit.fetch_all(select, id=self.tenant_id)
 
     def _delete(self, table: str) -> None:

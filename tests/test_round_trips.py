@@ -32,6 +32,7 @@ from tests.support.factories import Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 from tests.support.gateway_client import call_on_conversation, send
 from tests.support.round_trips import RoundTrips, trips
+from tests.support.uploads import request_form
 
 __all__ = ["fast_hashes", "trips"]
 
@@ -236,3 +237,8 @@ def test_calendar(trips: RoundTrips, hospital: Hospital) -> None:
         request = partial(get, f"{booking_client.PUBLIC_PATH}/{path}", hospital.lin.token, **query)
         request()
         assert trips.count(request) == (1, 2), path
+
+
+def test_upload_form_takes_one_trip_to_mysql(trips: RoundTrips, lin: Person) -> None:
+    """Its row is inserted by the packet that counts the quota."""
+    assert trips.count(lambda: request_form(lin)) == (1, 0)

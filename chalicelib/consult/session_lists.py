@@ -77,7 +77,7 @@ def _list_entries(caller: Caller, before: str | None, limit: int, batch: ScriptB
     sessions = session_cache.list_for_caller(caller, batch)
     if sessions is None:  # too many to fetch the newest page of each
         below = ids.decode(before) if before else (ids.TICK_LIMIT, 0)
-        sessions = store.list_recent_by_doctor(mysql.autocommit, caller.user_id, below, limit)
+        sessions = store.list_recent_by_doctor(mysql.autocommit, caller.tenant_id, caller.user_id, below, limit)
     pages = reading.fetch_newest_pages([session.session_no for session in sessions], caller.principal)
     entries = [
         SessionEntry(session, page.messages[0] if page.messages else None, page.participant.count_unread(page.last_seq))

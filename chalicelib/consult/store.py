@@ -6,6 +6,7 @@ from datetime import date
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.identity.callers import Role
 from chalicelib.messaging import ids
+from chalicelib.messaging.listings import ListState
 from chalicelib.people import consents
 from chalicelib.people.consents import ConsentStatus
 from chalicelib.people.members import Relation
@@ -60,8 +61,8 @@ class UnreadReply:
     sent_at: int  # of the last of them, in microseconds
 
 
-SELECT_SESSION = """
-    SELECT s.session_no, s.tenant_id, s.member_id, IF(m.live = 1, m.user_id, 0) AS user_id, m.name AS member_name,
+_SESSION_COLUMNS = """
+           s.session_no, s.tenant_id, s.member_id, IF(m.live = 1, m.user_id, 0) AS user_id, m.name AS member_name,
            m.gender, COALESCE(DATE_FORMAT(m.birthday, '%%Y-%%m-%%d'), '') AS birthday,
            COALESCE(HEX(m.phone_sealed), '') AS phone_sealed,
            IF(m.cont_relation = %(relation_self)s, a.photo_key, '') AS member_photo_key,
@@ -69,13 +70,43 @@ SELECT_SESSION = """
            COALESCE(g.name, '') AS guardian_name, COALESCE(HEX(g.phone_sealed), '') AS guardian_phone_sealed,
            s.doctor_id, d.name AS doctor_name, COALESCE(p.duty_code, '') AS duty_code,
            COALESCE(p.photo_key, '') AS doctor_photo_key, s.created_at
-    FROM consult_sessions s
+"""
+_SESSION_JOINS = """
     JOIN members m ON m.member_id = s.member_id
     JOIN accounts a ON a.user_id = m.user_id
     JOIN staff d ON d.user_id = s.doctor_id
     LEFT JOIN doctors p ON p.user_id = s.doctor_id
     LEFT JOIN patients f ON f.pati_id = m.pati_id
     LEFT JOIN guardians g ON g.pati_id = m.pati_id
+"""
+SELECT_SESSION = f"SELECT {_SESSION_COLUMNS} FROM consult_sessions s {_SESSION_JOINS}"
+
+MAX_EQUAL_TICKS = 10  # sessions of one doctor that may have been active at the same tick
+# A doctor's visible sessions before a position: the first ones of each part of the list (messaging/listings.py), in the
+# order of the index, merged. Those with the same tick are ordered by tag, which the index does not have, so that some
+# more are read than a page has.
+_FIRST_SESSIONS_SQL = " UNION ALL ".join(
+    f"""
+    (SELECT own.active_tick, c.tag, c.public_id
+     FROM participants own FORCE INDEX (by_activity)
+     STRAIGHT_JOIN conversations c ON c.conversation_id = own.conversation_id
+     STRAIGHT_JOIN consult_sessions s ON s.session_no = c.public_id
+     WHERE own.tenant_id = %(tenant_id)s AND own.principal = %(principal)s AND own.list_state = {int(state)}
+       AND own.newest_seq > own.hidden_seq
+       AND own.active_tick <= %(tick)s AND (own.active_tick < %(tick)s OR c.tag < %(tag)s)
+     ORDER BY own.active_tick DESC LIMIT %(first)s)
+    """
+    for state in ListState
+)
+RECENT_SESSIONS_SQL = f"""
+    SELECT {_SESSION_COLUMNS}
+    FROM (
+        SELECT merged.* FROM ({_FIRST_SESSIONS_SQL}) AS merged
+        ORDER BY merged.active_tick DESC, merged.tag DESC LIMIT %(limit)s
+    ) AS found
+    STRAIGHT_JOIN consult_sessions s ON s.session_no = found.public_id
+    {_SESSION_JOINS}
+    ORDER BY found.active_tick DESC, found.tag DESC
 """
 
 # For NewMessage.condition_sql: the conversation is the session of this member and this doctor.
@@ -217,27 +248,23 @@ def list_by_doctor(tx: Tx, doctor_id: int, limit: int) -> list[SessionRecord]:
     return [_parse_session(row) for row in rows]
 
 
-def list_recent_by_doctor(tx: Tx, doctor_id: int, before: tuple[int, int], limit: int) -> list[SessionRecord]:
+def list_recent_by_doctor(
+    tx: Tx, tenant_id: int, doctor_id: int, before: tuple[int, int], limit: int
+) -> list[SessionRecord]:
     """Return a doctor's visible sessions by newest message, or creation for one without messages, latest first.
 
     Args:
         before: (tick, tag) of a message id; only sessions whose newest message or creation is older.
     """
-    position_tick = "IF(c.last_seq = 0, (s.created_at DIV 1000) * 4096, c.last_tick)"  # see ids.compute_first_tick
     rows = tx.fetch_all(
-        f"""
-        {SELECT_SESSION}
-        JOIN conversations c ON c.conversation_id = s.conversation_id
-        JOIN participants own ON own.conversation_id = c.conversation_id AND own.principal = %(principal)s
-        WHERE s.doctor_id = %(doctor_id)s AND c.last_seq > own.hidden_seq
-          AND ({position_tick} < %(tick)s OR ({position_tick} = %(tick)s AND c.tag < %(tag)s))
-        ORDER BY {position_tick} DESC, c.tag DESC LIMIT %(limit)s
-        """,
+        RECENT_SESSIONS_SQL,
+        tenant_id=tenant_id,
         doctor_id=doctor_id,
         principal=f"user:{doctor_id}".encode(),
         tick=before[0],
         tag=before[1],
         limit=limit,
+        first=limit + MAX_EQUAL_TICKS,
         relation_self=Relation.SELF,
     )
     return [_parse_session(row) for row in rows]

@@ -55,14 +55,15 @@ def check_joined(caller: Caller, request: ConversationRequest) -> JoinedResponse
 
 
 def list_joined(caller: Caller, request: JoinedConversationsRequest) -> Conversations:
-    """Return the caller's conversations.
+    """Return a page of the caller's conversations, the newest first.
 
     Raises:
-        ApiError: 403 for another user's conversations.
+        ApiError: 403 for another user's conversations; 404 if the page is to begin after one that is not the caller's.
     """
     if request.session_id not in ("", caller.principal, session_names.format_principal(caller.principal)):
         raise ApiError(errors.NOT_ALLOWED, "只能查询本人加入的会话")
-    return Conversations(Conversations=membership.list_joined(caller.tenant_id, caller.principal))
+    found = membership.list_joined(caller.tenant_id, caller.principal, request.after or "", request.limit)
+    return Conversations(Conversations=found)
 
 
 def get_detail(caller: Caller, request: ConversationRequest) -> ConversationDetail:

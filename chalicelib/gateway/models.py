@@ -10,6 +10,7 @@ from chalicelib.http.fields import (
     IdempotencyKey,
     MessageId,
     OptionalMessageId,
+    OptionalPublicId,
     PublicId,
     SafeInt,
     SessionId,
@@ -23,6 +24,8 @@ SESSION_ID_EXAMPLE = "50864896-8136-4a43-8a48-1d3325a7f78f"
 SENT_AT_EXAMPLE = 1698119710632897
 CONVERSATION_ID_ALIASES = AliasChoices("conversation_id", "ConversationId", "ConversationID")
 MSG_ID_ALIASES = AliasChoices("msg_id", "MsgId", "MsgID")
+
+MAX_JOINED = 1_000  # conversations in one response of get_joined_conversation
 
 ConversationType = Annotated[SafeInt, Field(json_schema_extra={"minimum": 0, "maximum": 15}, examples=[0])]
 SessionIds = Annotated[
@@ -106,6 +109,12 @@ class JoinedConversationsRequest(WireModel):
         validation_alias=AliasChoices("SessionId", "session_id"),
         description="可不填；若填写，须是登录者本人",
         examples=[""],
+    )
+    after: OptionalPublicId = Field(
+        None, description="从这个会话之后的一页，不填则从最新的起；填上一页的最后一个会话", examples=[""]
+    )
+    limit: Annotated[SafeInt, Field(ge=1, le=MAX_JOINED)] = Field(
+        MAX_JOINED, description="最多返回这么多个会话", examples=[MAX_JOINED]
     )
 
 

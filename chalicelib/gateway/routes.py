@@ -52,11 +52,12 @@ def check_joined_conversation(caller: Caller, body: ConversationRequest) -> Join
     return conversations.check_joined(caller, body)
 
 
-@routes.post("/get_joined_conversation", callers=PARTICIPANT_ROLES, audited=False)
+@routes.post("/get_joined_conversation", callers=PARTICIPANT_ROLES, errors=[NOT_FOUND], audited=False)
 def get_joined_conversation(caller: Caller, body: JoinedConversationsRequest) -> Conversations:
     """获取当前用户加入的会话列表
 
-    All of the caller's own conversations, the newest first; 403 if SessionId is another user's.
+    The caller's own conversations, the newest first, at most 1,000; the next ones with the last of them as `after`. 403
+    if SessionId is another user's.
     """
     return conversations.list_joined(caller, body)
 

@@ -11,7 +11,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.helpdesk import queue_store
 from chalicelib.helpdesk.queue_store import Agent, QueueEntry
-from chalicelib.messaging import membership, membership_store
+from chalicelib.messaging import listings, membership, membership_store
 from chalicelib.notifications import event_jobs
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
@@ -86,6 +86,8 @@ def assign_agent(tx: Tx, tenant_id: int, entry: QueueEntry, agent_id: int, chang
     if former:
         membership_store.set_left(tx, conversation_id, former, now, removed=False)
     membership_store.set_joined(tx, conversation_id, [agent], entry.started_seq, now)
+    listings.copy_to_participants(tx, tenant_id, [conversation_id])
+    listings.set_peers(tx, tenant_id, conversation_id, entry.user_id, agent_id)
     queue_store.assign_agent(tx, conversation_id, agent_id)
     posts.update_last_activity(tx, tenant_id, agent_id)
     changed[entry.session_id] = [agent, *former]

@@ -1,12 +1,14 @@
 """Lists of the caller's conversations and of the persons in them."""
 
+from dataclasses import astuple
+
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.files import links
-from chalicelib.helpdesk import list_store
+from chalicelib.helpdesk import list_store, list_totals
 from chalicelib.helpdesk.codes import ConversationType, MsgType, UserType
 from chalicelib.helpdesk.list_models import ListEntry, ListRequest
-from chalicelib.helpdesk.list_store import ListedConversation, ListFilters, ListKey
+from chalicelib.helpdesk.list_store import ListedConversation, ListFilters, ListKey, Position
 from chalicelib.helpdesk.message_views import parse_extra
 from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.http.routing import CountedResult
@@ -50,8 +52,11 @@ def _list_page(caller: Caller, request: ListRequest, key: ListKey) -> CountedRes
         served_only=bool(request.isArtificial),
         visitors_only=bool(request.isTourist),
     )
-    found, total = list_store.list_page(
-        mysql.autocommit, caller.tenant_id, caller.principal, key, filters, request.limit, request.offset
+    before = Position(*map(int, request.before.split("."))) if request.before else None
+    own = (caller.tenant_id, caller.principal)
+    found, counted = list_store.fetch_page(mysql.autocommit, *own, key, filters, before, request.limit, request.offset)
+    total = list_totals.get_total(
+        *own, (key.name, *astuple(filters)), counted, lambda: list_store.count(mysql.autocommit, *own, key, filters)
     )
     return CountedResult(data=[_build_entry(caller, listed) for listed in found], count=total)
 
@@ -61,7 +66,7 @@ def _build_entry(caller: Caller, listed: ListedConversation) -> ListEntry:
     extra = {} if listed.withdrawn else parse_extra(listed.extra)
     return {
         "sessionId": listed.public_id,
-        "chatGroupId": str(listed.conversation_id) if msg_type == MsgType.GROUP else "",
+        "chatGroupId": str(listed.position.conversation_id) if msg_type == MsgType.GROUP else "",
         "msgType": msg_type,
         "conversationType": _get_conversation_type(caller, listed, msg_type),
         "state": ChatState.CLOSED if listed.archived else listed.chat_state or ChatState.OPEN,
@@ -75,6 +80,7 @@ def _build_entry(caller: Caller, listed: ListedConversation) -> ListEntry:
         "lastMessage": "" if listed.withdrawn else str(extra.get("caption", listed.content)),
         "lastItemType": MessageType.IMAGE if listed.has_file else listed.message_type,
         "lastTime": clock.format_wire_time(listed.active_at),
+        "position": f"{listed.position.tick}.{listed.position.conversation_id}",
     }
 
 

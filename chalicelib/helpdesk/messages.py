@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
-from chalicelib.helpdesk import chats, message_content, message_views, recipients, store
+from chalicelib.helpdesk import chats, list_store, list_totals, message_content, message_views, recipients, store
 from chalicelib.helpdesk.chats import GROUP_KINDS, HOSPITAL_PRINCIPAL
 from chalicelib.helpdesk.codes import MsgType, UserType
 from chalicelib.helpdesk.message_content import hash_texts
@@ -31,7 +31,12 @@ IDEMPOTENCY_ENDPOINT = "messageAdd"  # the endpoint that idempotency keys are st
 
 def count_unread(caller: Caller, _: UnreadCountRequest) -> UnreadTotal:
     """Return how many messages the caller has not read, in conversations of all kinds."""
-    unread = store.count_unread(mysql.autocommit, caller.tenant_id, caller.principal)
+    own = (caller.tenant_id, caller.principal)
+    unread, conversations = list_store.sum_unread(mysql.autocommit, *own, limited=True)
+    if conversations > list_store.MAX_COUNTED:
+        unread = list_totals.get_cached(
+            *own, ("unread",), lambda: list_store.sum_unread(mysql.autocommit, *own, limited=False)[0]
+        )
     return UnreadTotal(data=unread, count=unread)
 
 

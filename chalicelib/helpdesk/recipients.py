@@ -12,7 +12,7 @@ from chalicelib.helpdesk.codes import OwnType
 from chalicelib.helpdesk.models import AddMessageRequest
 from chalicelib.helpdesk.store import Conversation
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.messaging.models import ConversationKind
+from chalicelib.messaging.models import TWO_PERSON_KINDS, ConversationKind
 from chalicelib.people import persons
 
 ANNOUNCING_ROLES = (Role.SERVICE_STAFF, Role.ADMIN)  # who may speak in the hospital's name
@@ -58,7 +58,7 @@ def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> t
         return HOSPITAL_PRINCIPAL, _get_announcement_targets(caller, names, is_duplicate)
     session_ids = _get_session_ids(caller, [user_id for user_id in map(chats.parse_user_id, names) if user_id])
     public_ids = [session_ids[user_id] if (user_id := chats.parse_user_id(name)) else name for name in names]
-    conversations = chats.get_conversations(caller, public_ids, store.TWO_PERSON_KINDS)
+    conversations = chats.get_conversations(caller, public_ids, TWO_PERSON_KINDS)
     return caller.principal, _build_targets(_ensure_open(caller, conversations, is_duplicate), names)
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.messaging import ids
-from chalicelib.messaging.models import ConversationKind
+from chalicelib.messaging.models import TWO_PERSON_KINDS, ConversationKind
 
 CONVERSATION_COLUMNS = "c.conversation_id, c.public_id, c.kind, c.last_seq, c.archived_at IS NOT NULL AS archived"
-TWO_PERSON_KINDS = (ConversationKind.CONSULT, ConversationKind.DIRECT, ConversationKind.DESK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,21 +152,6 @@ def list_shared_conversations(tx: Tx, tenant_id: int, principal: str, other: str
         kinds=TWO_PERSON_KINDS,
     )
     return [_build_conversation(row) for row in rows]
-
-
-def count_unread(tx: Tx, tenant_id: int, principal: str) -> int:
-    """Return how many messages the principal has not read, in all conversations that are not hidden."""
-    total = tx.fetch_value(
-        """
-        SELECT SUM(GREATEST(c.last_seq - p.read_seq - p.own_after_read - p.withdrawn_after_read, 0))
-        FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
-        WHERE p.tenant_id = %(tenant_id)s AND p.principal = %(principal)s AND p.left_at IS NULL
-          AND c.last_seq > p.hidden_seq
-        """,
-        tenant_id=tenant_id,
-        principal=principal.encode(),
-    )
-    return int(total or 0)
 
 
 def find_sender(tx: Tx, tenant_id: int, senders: Collection[str], endpoint: str, idempotency_key: str) -> str:

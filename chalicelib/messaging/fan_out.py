@@ -8,10 +8,11 @@ from typing import Any
 
 from chalicelib import logs
 from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
-from chalicelib.messaging import feed, reading_store, socket_push
+from chalicelib.messaging import feed, listings, membership_store, reading_store, socket_push
 from chalicelib.messaging.feed import Event, EventKind
-from chalicelib.messaging.models import Message
+from chalicelib.messaging.models import ConversationKind, Message
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 from chalicelib.settings import settings
@@ -45,9 +46,17 @@ def notify_conversation(tenant_id: int, payload: dict[str, Any]) -> None:
     stored = reading_store.find_message(mysql.autocommit, tenant_id, public_id, payload["seq"])
     if stored is None:
         return
+    mysql.run_transaction(lambda tx: _copy_to_participants(tx, tenant_id, public_id))
     is_withdrawal = payload["kind"] == EventKind.WITHDRAWN
     build_event = feed.build_withdrawn_event if is_withdrawal else feed.build_message_event
     notify(tenant_id, stored.recipients, build_event(public_id, stored), stored.message)
+
+
+def _copy_to_participants(tx: Tx, tenant_id: int, public_id: str) -> None:
+    conversation_id = membership_store.find_conversation_id(tx, tenant_id, public_id, tuple(ConversationKind))
+    if conversation_id is not None:
+        membership_store.lock_conversation(tx, conversation_id)
+        listings.copy_to_participants(tx, tenant_id, [conversation_id])
 
 
 def notify(tenant_id: int, principals: list[str], event: Event, message: Message | None = None) -> None:

@@ -14,11 +14,12 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
-from chalicelib.messaging import ids, membership_store, recent_cache, store
+from chalicelib.messaging import ids, listings, membership_store, recent_cache, store
 from chalicelib.messaging.models import ConversationKind, ConversationSummary
 from chalicelib.people import double_submission
 
 MAX_PARTICIPANTS = 500
+NEWEST = 2**63 - 1  # above every conversation_id
 
 
 def create(
@@ -79,6 +80,7 @@ def join(tenant_id: int, public_id: str, principal: str) -> None:
         if conversation.archived:
             raise ApiError(errors.NOT_ALLOWED, "会话已归档，不能加入")
         _set_joined_within_limit(tx, conversation_id, [principal], conversation.last_seq, now)
+        listings.copy_to_participants(tx, tenant_id, [conversation_id])
 
     _apply_change(public_id, [principal], set_joined)
 
@@ -96,6 +98,8 @@ def leave(tenant_id: int, public_id: str, principal: str) -> None:
         if not membership_store.lock_participants(tx, conversation_id, [principal]):
             raise _build_not_found_error()
         membership_store.set_left(tx, conversation_id, [principal], clock.now(), removed=False)
+        membership_store.count_participants(tx, conversation_id)
+        listings.copy_to_participants(tx, tenant_id, [conversation_id])
 
     _apply_change(public_id, [principal], set_left)
 
@@ -113,6 +117,7 @@ def add_participants(tenant_id: int, public_id: str, principals: list[str]) -> N
         conversation = membership_store.lock_conversation(tx, conversation_id)
         membership_store.insert_and_lock_participants(tx, tenant_id, conversation_id, principals, now)
         _set_joined_within_limit(tx, conversation_id, principals, conversation.last_seq, now)
+        listings.copy_to_participants(tx, tenant_id, [conversation_id])
 
     _apply_change(public_id, principals, set_joined)
 
@@ -129,6 +134,8 @@ def remove_participants(tenant_id: int, public_id: str, principals: list[str]) -
         membership_store.lock_conversation(tx, conversation_id)
         membership_store.lock_participants(tx, conversation_id, principals)
         membership_store.set_left(tx, conversation_id, principals, clock.now(), removed=True)
+        membership_store.count_participants(tx, conversation_id)
+        listings.copy_to_participants(tx, tenant_id, [conversation_id])
 
     _apply_change(public_id, principals, set_left)
 
@@ -163,9 +170,22 @@ def invalidate_participants(principals_by_conversation: Mapping[str, list[str]])
             recent_cache.distrust(public_id)
 
 
-def list_joined(tenant_id: int, principal: str) -> list[str]:
-    """Return the public ids of all conversations in which a principal takes part, of all kinds."""
-    return membership_store.list_joined(mysql.autocommit, tenant_id, principal)
+def list_joined(tenant_id: int, principal: str, after: str, limit: int) -> list[str]:
+    """Return the public ids of conversations in which a principal takes part, of all kinds, the newest first.
+
+    Args:
+        after: the last one of the page before, "" for the first page. The principal may have left it since.
+
+    Raises:
+        ApiError: 404 if the principal has never taken part in that one.
+    """
+    tx, before = mysql.autocommit, NEWEST
+    if after:
+        found = membership_store.find_joined_id(tx, tenant_id, after, principal)
+        if found is None:
+            raise _build_not_found_error()
+        before = found
+    return membership_store.list_joined(tx, tenant_id, principal, before, limit)
 
 
 def find_summary(tenant_id: int, public_id: str, principal: str) -> ConversationSummary | None:

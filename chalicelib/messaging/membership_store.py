@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Tx
-from chalicelib.messaging import ids
+from chalicelib.messaging import ids, listings
 from chalicelib.messaging.models import ConversationSummary
+from chalicelib.messaging.store import MAX_INLINE_RECIPIENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +186,27 @@ def set_left(tx: Tx, conversation_id: int, principals: list[str], now: int, remo
 
 
 def count_participants(tx: Tx, conversation_id: int) -> int:
-    """Return the number of current participants, which is exact under the conversation's lock."""
-    return int(
+    """Return the number of current participants, and record whether they are many.
+
+    To be called after each change of their number, under the conversation's lock.
+    """
+    count = int(
         tx.fetch_value(
             "SELECT COUNT(*) FROM participants WHERE conversation_id = %(conversation_id)s AND left_at IS NULL",
             conversation_id=conversation_id,
         )
     )
+    tx.execute(
+        "UPDATE conversations SET is_large = %(is_large)s WHERE conversation_id = %(conversation_id)s",
+        conversation_id=conversation_id,
+        is_large=count > MAX_INLINE_RECIPIENTS,
+    )
+    return count
 
 
 def set_archived(tx: Tx, tenant_id: int, public_ids: list[str], kinds: tuple[str, ...], archived_at: int | None) -> int:
     """Archive conversations, or reopen them if archived_at is None; return how many of them exist."""
-    return tx.execute(
+    found = tx.execute(
         """
         UPDATE conversations
         SET archived_at = IF(%(archived_at)s IS NULL, NULL, COALESCE(archived_at, %(archived_at)s))
@@ -207,21 +217,47 @@ def set_archived(tx: Tx, tenant_id: int, public_ids: list[str], kinds: tuple[str
         kinds=kinds,
         archived_at=archived_at,
     )
-
-
-def list_joined(tx: Tx, tenant_id: int, principal: str) -> list[str]:
-    """Return the public ids of all conversations in which a principal takes part, the newest first."""
     rows = tx.fetch_all(
+        "SELECT conversation_id FROM conversations WHERE public_id IN %(public_ids)s AND tenant_id = %(tenant_id)s",
+        public_ids=sorted(public_id.encode() for public_id in public_ids),
+        tenant_id=tenant_id,
+    )
+    listings.copy_to_participants(tx, tenant_id, [row["conversation_id"] for row in rows])
+    return found
+
+
+LIST_JOINED_SQL = """
+    SELECT c.public_id
+    FROM participants p FORCE INDEX (by_principal) JOIN conversations c ON c.conversation_id = p.conversation_id
+    WHERE p.tenant_id = %(tenant_id)s AND p.principal = %(principal)s AND p.left_at IS NULL
+      AND p.conversation_id < %(before)s
+    ORDER BY p.conversation_id DESC LIMIT %(limit)s
+"""
+
+
+def list_joined(tx: Tx, tenant_id: int, principal: str, before: int, limit: int) -> list[str]:
+    """Return the public ids of conversations in which a principal takes part, the newest first.
+
+    Args:
+        before: conversation_id; only conversations that were created earlier.
+    """
+    rows = tx.fetch_all(LIST_JOINED_SQL, tenant_id=tenant_id, principal=principal.encode(), before=before, limit=limit)
+    return [row["public_id"].decode() for row in rows]
+
+
+def find_joined_id(tx: Tx, tenant_id: int, public_id: str, principal: str) -> int | None:
+    """Return the conversation_id of a conversation in which the principal takes or took part, or None."""
+    found: int | None = tx.fetch_value(
         """
-        SELECT c.public_id
-        FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
-        WHERE p.tenant_id = %(tenant_id)s AND p.principal = %(principal)s AND p.left_at IS NULL
-        ORDER BY p.conversation_id DESC
+        SELECT c.conversation_id
+        FROM conversations c JOIN participants p ON p.conversation_id = c.conversation_id
+        WHERE c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND p.principal = %(principal)s
         """,
+        public_id=public_id.encode(),
         tenant_id=tenant_id,
         principal=principal.encode(),
     )
-    return [row["public_id"].decode() for row in rows]
+    return found
 
 
 def find_summary(tx: Tx, tenant_id: int, public_id: str, principal: str) -> ConversationSummary | None:

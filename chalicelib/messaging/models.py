@@ -24,6 +24,9 @@ class ConversationKind(StrEnum):
     SERVICE = "service"  # created by a hospital's own system, which alone adds participants
 
 
+TWO_PERSON_KINDS = (ConversationKind.CONSULT, ConversationKind.DIRECT, ConversationKind.DESK)
+
+
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message to be sent. Its idempotency_key is unique for one sender and endpoint."""

@@ -17,12 +17,15 @@ CREATE TABLE conversations (
     idempotency_key  VARBINARY(128) NULL,  -- client's key of the request that created it
     request_digest   BINARY(32) NULL,  -- SHA-256 of that request, to detect a key that is reused for another one
     archived_at      BIGINT NULL,
+    is_large         TINYINT NOT NULL DEFAULT 0,  -- 1: an outbox job notifies the participants and updates their copies
     created_at       BIGINT NOT NULL,
     UNIQUE KEY public_id (public_id),
     UNIQUE KEY idempotency_key (tenant_id, creator, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- A participant's unread count is last_seq - read_seq - own_after_read - withdrawn_after_read.
+-- A participant's unread count is newest_seq - read_seq - own_after_read - withdrawn_after_read. newest_seq, active_tick and
+-- archived are copies of what the conversation's row has, so that lists are read from one index, however long they are: the
+-- packet that writes a message updates them, in a large conversation its job (messaging/listings.py).
 CREATE TABLE participants (
     conversation_id  BIGINT NOT NULL,
     principal        VARBINARY(160) NOT NULL,
@@ -31,11 +34,23 @@ CREATE TABLE participants (
     own_after_read   BIGINT NOT NULL DEFAULT 0,  -- number of the participant's own messages after read_seq
     withdrawn_after_read  BIGINT NOT NULL DEFAULT 0,  -- number of others' withdrawn messages after read_seq
     hidden_seq       BIGINT NOT NULL DEFAULT 0,  -- the participant's list omits the conversation while last_seq is at most this; -1 initially, if it shows empty ones
+    newest_seq       BIGINT NOT NULL DEFAULT 0,  -- seq of the newest message
+    active_tick      BIGINT NOT NULL DEFAULT 0,  -- its tick, or the first one of the moment when the conversation was created
+    archived         TINYINT NOT NULL DEFAULT 0,  -- 1: the conversation is archived
+    peer_id          BIGINT NULL,  -- user_id of the other person in a conversation of two
     joined_at        BIGINT NOT NULL,
     left_at          BIGINT NULL,
     removed_at       BIGINT NULL,  -- removed by another; can return only if the hospital's system adds them again
+    unread           BIGINT AS (GREATEST(newest_seq - read_seq - own_after_read - withdrawn_after_read, 0)) STORED,
+    -- The part of the participant's list, by list_states: 0 read, 1 unread, 2 and 3 the same but archived. NULL: not listed.
+    list_state       TINYINT AS (
+        IF(left_at IS NULL AND (hidden_seq = 0 OR newest_seq > hidden_seq),
+           2 * archived + (newest_seq > read_seq + own_after_read + withdrawn_after_read), NULL)
+    ) STORED,
     PRIMARY KEY (conversation_id, principal),
-    KEY by_principal (tenant_id, principal, conversation_id)
+    KEY by_principal (tenant_id, principal, left_at, conversation_id),
+    KEY by_activity (tenant_id, principal, list_state, active_tick, conversation_id),
+    KEY by_peer (tenant_id, principal, peer_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- seq numbers a conversation's messages from 1 without gaps. The message id in all protocols is (tick, tag).

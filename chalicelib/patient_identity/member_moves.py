@@ -10,6 +10,7 @@ from datetime import date
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import BookingStatus
+from chalicelib.messaging import listings
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ def set_archived(tx: Tx, tenant_id: int, conversation_ids: Collection[int], arch
         conversation_ids=conversation_ids,
         tenant_id=tenant_id,
     )
+    listings.copy_to_participants(tx, tenant_id, conversation_ids)
 
 
 def list_live_bookings(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> list[LiveBooking]:

@@ -183,7 +183,8 @@ def remove(tx: Tx, tenant_id: int, member_id: int, removed_by: int | None) -> No
     tx.execute(
         """
         UPDATE conversations c JOIN consult_sessions s ON s.conversation_id = c.conversation_id
-        SET c.archived_at = COALESCE(c.archived_at, %(now)s)
+        JOIN participants p ON p.conversation_id = c.conversation_id
+        SET c.archived_at = COALESCE(c.archived_at, %(now)s), p.archived = 1
         WHERE s.member_id = %(member_id)s AND s.tenant_id = %(tenant_id)s
         """,
         member_id=member_id,

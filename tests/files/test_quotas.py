@@ -23,10 +23,8 @@ from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 from tests.support.file_samples import build_file
 from tests.support.query_plans import explain
-from tests.support.round_trips import RoundTrips, trips
 from tests.support.uploads import find_object_start, get_upload_key, post_file, request_form, upload
 
-__all__ = ["trips"]
 MB = file_types.MB
 PICTURE: dict[str, Any] = {"file_extension": "jpg", "file_type": "image/jpeg", "file_size": 1000}
 VIDEO: dict[str, Any] = {"extension": "mp4", "size": 100 * MB}
@@ -146,10 +144,6 @@ def test_rejected_form_leaves_no_row(lin: Person, quotas: Any) -> None:
     with pytest.raises(ApiError):
         request_form(lin)
     assert mysql.autocommit.fetch_value(count, tenant_id=lin.tenant_id) == 1
-
-
-def test_form_takes_one_round_trip(trips: RoundTrips, lin: Person) -> None:
-    assert trips.count(lambda: request_form(lin)) == (1, 0)
 
 
 def test_uploads_of_the_day_are_read_in_one_index(lin: Person) -> None:

@@ -3,13 +3,14 @@
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql_statements import ER_LOCK_DEADLOCK
-from chalicelib.messaging import membership, membership_store
+from chalicelib.messaging import membership, membership_store, reading_store
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 from tests.support.gateway_client import (
@@ -28,6 +29,7 @@ from tests.support.gateway_client import (
     send,
 )
 from tests.support.processes import run_in_processes
+from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
 
@@ -130,6 +132,24 @@ def test_sends_and_membership_changes_do_not_deadlock(
         list(pool.map(lambda job: run_operation(job[0], job[1], conversation, hospital), jobs))
     retried = [record for record in caplog.records if record.getMessage() == "transaction retried"]
     assert [record for record in retried if record.__dict__["ids"]["mysql_error"] == ER_LOCK_DEADLOCK] == []
+
+
+def test_sender_who_reads_at_the_same_time_does_not_deadlock(
+    guo: ExternalUser, han: ExternalUser, conversation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both change the sender's participant row: see store.append."""
+    join(han, conversation)
+
+    def send_many(user: ExternalUser) -> None:
+        for number in range(20):
+            assert send(user, conversation, f"{user.session} {number}").status == 200
+
+    def read_many(user: ExternalUser) -> None:
+        for seq in range(20):
+            assert reading_store.advance_read_position(mysql.autocommit, conversation, user.principal, seq)
+
+    run_in_threads(partial(work, user) for work in (send_many, read_many) for user in (guo, han))
+    assert [record for record in caplog.records if record.getMessage() == "transaction retried"] == []
 
 
 def test_participants_are_locked_in_one_order(hospital: Hospital, guo: ExternalUser, han: ExternalUser) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.messaging import log
+from chalicelib.adapters import mysql
+from chalicelib.messaging import log, membership_store
 from tests.support.client import ApiResponse, post
 from tests.support.consult_client import DOCTOR_DEL, create_session, send_as_doctor, send_as_patient
 from tests.support.factories import Hospital, Person
@@ -21,6 +22,8 @@ from tests.support.gateway_client import (
     send,
     send_all,
 )
+from tests.support.long_lists import insert_chats
+from tests.support.row_reads import count_rows_read
 
 LIST = "/get_joined_conversation"
 DETAIL = "get_conversation_detail"
@@ -43,6 +46,54 @@ def test_list_has_all_kinds_newest_first(hospital: Hospital, lin: Person, chen: 
 
 def test_list_without_conversations_is_empty(guo: ExternalUser) -> None:
     assert list_joined(guo).data == {"Conversations": []}
+
+
+def test_pages_contain_each_conversation_once(guo: ExternalUser) -> None:
+    own = [create_conversation(guo) for _ in range(5)][::-1]
+    pages: list[list[str]] = []
+    after = ""
+    while page := list_joined(guo, after=after, limit=2).data["Conversations"]:
+        pages.append(page)
+        after = page[-1]
+        create_conversation(guo)  # it is newer than all of them
+    assert pages == [own[:2], own[2:4], own[4:]]
+
+
+def test_page_may_begin_after_a_conversation_that_was_left(guo: ExternalUser) -> None:
+    older, left = create_conversation(guo), create_conversation(guo)
+    leave(guo, left)
+    assert list_joined(guo, after=left).data == {"Conversations": [older]}
+
+
+def test_page_after_a_conversation_of_others_is_not_found(
+    hospital: Hospital, other_hospital: Hospital, guo: ExternalUser, han: ExternalUser
+) -> None:
+    for other in (create_conversation(han), create_conversation(other_hospital.lin), "no-such-conversation"):
+        response = list_joined(guo, after=other)
+        assert (response.status, response.code) == (404, 10004)
+    assert hospital.tenant_id != other_hospital.tenant_id
+
+
+@pytest.mark.parametrize("bad", [{"limit": -1}, {"limit": 1001}, {"limit": "x"}, {"after": "带中文"}, {"after": ["x"]}])
+def test_invalid_page_is_rejected(guo: ExternalUser, bad: dict[str, Any]) -> None:
+    response = list_joined(guo, **bad)
+    assert (response.status, response.code) == (400, 10001)
+    assert response.error.startswith(f"{next(iter(bad))}：")
+
+
+def test_a_thousand_are_returned_and_no_others_are_read(chen: Person) -> None:
+    insert_chats(chen, 1_500)
+    mysql.autocommit.fetch_all("ANALYZE TABLE participants, conversations")
+    assert len(list_joined(chen).data["Conversations"]) == 1_000
+
+    def count_reads(tx: mysql.Tx) -> int:
+        found, reads = count_rows_read(
+            tx, lambda: membership_store.list_joined(tx, chen.tenant_id, chen.principal, 2**62, 10)
+        )
+        assert len(found) == 10
+        return reads
+
+    assert mysql.run_autocommit(count_reads) < 40
 
 
 def test_own_session_may_be_named_in_either_form(guo: ExternalUser, lin: Person) -> None:

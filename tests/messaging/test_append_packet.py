@@ -15,6 +15,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.messaging import ids, log, membership, store
 from chalicelib.messaging.models import ConversationKind, Message, NewMessage, StoredMessage
 from tests.messaging.test_append import count_row_lock_waits
+from tests.support.conversation_log import find_wrong_copies
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import wait_until
 
@@ -163,3 +164,24 @@ def test_closing_message_archives_in_its_packet(hospital: Hospital, conversation
     assert store.append(fresh_tx, *arguments, HAN, closing, 1_000_000)
     assert append(fresh_tx, hospital, conversation, GUO) is None
     assert [row["seq"] for row in fetch_messages(conversation)] == [1]
+
+
+def test_participants_get_the_new_values_of_the_conversation(
+    hospital: Hospital, conversation: str, fresh_tx: Tx
+) -> None:
+    """MySQL does not guarantee it for an UPDATE of several tables: see `append`."""
+    for sender, now in ((HAN, 2_000_000), (GUO, 9_000_000), (HAN, 3_000_000)):
+        assert append(fresh_tx, hospital, conversation, sender, now)
+        assert find_wrong_copies(hospital.tenant_id) == []
+    own = mysql.autocommit.fetch_all(
+        """
+        SELECT p.principal, p.own_after_read, p.unread FROM participants p
+        JOIN conversations c ON c.conversation_id = p.conversation_id
+        WHERE c.public_id = %(public_id)s ORDER BY p.principal
+        """,
+        public_id=conversation.encode(),
+    )
+    assert [(row["principal"].decode(), row["own_after_read"], row["unread"]) for row in own] == [
+        (GUO, 1, 2),
+        (HAN, 2, 1),
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
+from chalicelib.adapters.mysql import Row
 from chalicelib.messaging import ids, log, reading, reading_store, recent_cache, store
 from chalicelib.messaging.models import ConversationKind, Message, NewMessage
 from tests.support.factories import Hospital, Person
@@ -82,3 +83,17 @@ def count_unread(conversation: str, reader: Person) -> int:
 def build_redis_keys(conversation: str) -> list[str]:
     """Return the keys of the conversation's recent-message cache: state, messages, write intents."""
     return recent_cache.build_keys(conversation)[:3]
+
+
+def find_wrong_copies(tenant_id: int) -> list[Row]:
+    """Return the participants whose rows differ from their conversations (messaging/listings.py)."""
+    return mysql.autocommit.fetch_all(
+        """
+        SELECT c.public_id, p.principal, p.newest_seq, c.last_seq, p.active_tick, c.last_tick, p.archived, c.archived_at
+        FROM participants p JOIN conversations c ON c.conversation_id = p.conversation_id
+        WHERE p.tenant_id = %(tenant_id)s AND p.left_at IS NULL
+          AND (p.newest_seq <> c.last_seq OR p.archived <> (c.archived_at IS NOT NULL)
+               OR p.active_tick <> IF(c.last_seq = 0, (c.created_at DIV 1000) * 4096, c.last_tick))
+        """,
+        tenant_id=tenant_id,
+    )
