@@ -10,6 +10,7 @@ from chalicelib.errors import (
     INTERNAL,
     INVALID_TOKEN,
     NOT_ALLOWED,
+    RATE_LIMITED,
     TIMED_OUT,
     TOO_LARGE,
     TOO_MANY_REQUESTS,
@@ -58,7 +59,7 @@ class DocumentedEndpoint:
         """Return the errors that the endpoint declares and those that every endpoint of its kind may return."""
         kinds = {*COMMON_ERRORS, *self.endpoint.errors}
         if Role.PUBLIC not in self.endpoint.callers:
-            kinds.add(INVALID_TOKEN)
+            kinds |= {INVALID_TOKEN, RATE_LIMITED}
             if LIMITABLE_ROLES & self.endpoint.callers and Role.LIMITED not in self.endpoint.callers:
                 kinds.add(VERIFICATION_REQUIRED)
         if self.endpoint.method == "POST":

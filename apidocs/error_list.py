@@ -3,7 +3,7 @@
 from apidocs import endpoints
 from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import ERROR_NAMES
-from chalicelib.errors import INVALID_TOKEN, KINDS, METHOD_NOT_ALLOWED, VERIFICATION_REQUIRED, ErrorKind
+from chalicelib.errors import INVALID_TOKEN, KINDS, METHOD_NOT_ALLOWED, RATE_LIMITED, VERIFICATION_REQUIRED, ErrorKind
 
 HEADER = """# Errors
 
@@ -27,6 +27,7 @@ are first, or set up the second factor; after 10107, send its code too. Other er
 
 COMMON_CAUSES = {
     INVALID_TOKEN: "any endpoint that requires a token or key",
+    RATE_LIMITED: "any endpoint that requires a token or key, after many requests of a network without a valid one",
     VERIFICATION_REQUIRED: "any endpoint that requires a token, for a limited session",
 }
 

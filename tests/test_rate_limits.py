@@ -38,11 +38,12 @@ def default_rates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def set_burst(monkeypatch: pytest.MonkeyPatch) -> SetBurst:
-    """Return a function that sets the burst of all buckets, which gain a token in 1,000 s."""
+    """Return a function that sets the burst of all buckets of users, which gain a token in 1,000 s."""
 
     def apply(burst: int) -> None:
         redis.get_client().flushdb()
-        monkeypatch.setattr(rate_limits, "rates", dict.fromkeys(RateLimit, Rate(0.001, burst)))
+        rates = dict.fromkeys(RateLimit, Rate(0.001, burst)) | {RateLimit.REJECTIONS: Rate(1_000, 1_000)}
+        monkeypatch.setattr(rate_limits, "rates", rates)
 
     return apply
 

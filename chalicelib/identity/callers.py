@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chalicelib import errors
 from chalicelib.adapters.redis import ScriptBatch
 from chalicelib.errors import ApiError
-from chalicelib.identity import internal_keys, tokens
+from chalicelib.identity import internal_keys, rate_limits, tokens
 from chalicelib.identity.tokens import Session
 from chalicelib.people import tenants
 from chalicelib.people.roles import STAFF_ROLES, Role, format_roles
@@ -64,9 +64,20 @@ def identify(
             sends by itself, does not count as a use of the session.
 
     Raises:
-        ApiError: 401 without a valid token or key, 403 for another role or tenant or a limited session, 400 if a
-            visitor's tenant is not known.
+        ApiError: 401 without a valid token or key, 429 after many such requests from one network, 403 for another role
+            or tenant or a limited session, 400 if a visitor's tenant is not known.
     """
+    try:
+        return _identify(headers, allowed, address, batch, listens)
+    except ApiError as error:
+        if error.kind is errors.INVALID_TOKEN:
+            rate_limits.count_rejection(address)
+        raise
+
+
+def _identify(
+    headers: Mapping[str, str], allowed: frozenset[Role], address: str, batch: ScriptBatch | None, listens: bool
+) -> Caller:
     if Role.PUBLIC in allowed:
         return _identify_visitor(headers, address)
     internal_key = headers.get("x-internal-key") if Role.SERVICE in allowed else None

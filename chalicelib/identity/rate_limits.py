@@ -13,6 +13,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import redis
 from chalicelib.adapters.redis import ScriptBatch, load_script
 from chalicelib.errors import ApiError
+from chalicelib.identity import addresses
 from chalicelib.identity.tokens import Owner
 from chalicelib.settings import settings
 
@@ -28,6 +29,7 @@ class RateLimit(StrEnum):
     SEARCHES = "searches"
     OAUTH_STATES = "oauth_states"
     CONNECTIONS = "connections"  # new WebSockets
+    REJECTIONS = "rejections"  # requests without a valid token or key, of one network
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ DEFAULT_RATES = {
     RateLimit.SEARCHES: Rate(5, 60),
     RateLimit.OAUTH_STATES: Rate(0.5, 20),
     RateLimit.CONNECTIONS: Rate(0.5, 30),
+    RateLimit.REJECTIONS: Rate(5, 300),  # an expired token in each page of a hospital's network stays below it
 }
 
 
@@ -97,6 +100,22 @@ def require(owner: Owner, limit: RateLimit) -> None:
     add_to_batch(batch, owner, limit)
     batch.replies = redis.try_scripts(batch.calls)
     require_within(batch)
+
+
+def count_rejection(address: str) -> None:
+    """Count a request that has no valid token or key against its network.
+
+    It is called for such requests only, so that nobody with a valid token is limited by what others of the same address
+    do; nor is signing in.
+
+    Args:
+        address: the client's, "" if it is not known.
+
+    Raises:
+        ApiError: 429 if there were too many of them.
+    """
+    if address:
+        require(Owner(0, f"network:{addresses.get_network(address)}"), RateLimit.REJECTIONS)
 
 
 def build_key(owner: Owner, limit: RateLimit) -> str:

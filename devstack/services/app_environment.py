@@ -7,7 +7,7 @@ from devstack.paths import LOCAL, write_atomically
 from devstack.services import data_keys, s3
 
 ENV_FILE = LOCAL / "env"
-LIMITS = ("messages", "conversations", "searches", "oauth_states", "connections")
+LIMITS = ("messages", "conversations", "searches", "oauth_states", "connections", "rejections")
 TEST_SETTINGS = {
     "POLL_SECONDS": "0.3",
     "SLOW_STATEMENT_MS": "60000",  # so that a busy machine adds no log lines; tests of these set their own
