@@ -18,12 +18,11 @@ from chalicelib.identity import attempts, sms_codes
 from chalicelib.identity.callers import Caller
 from chalicelib.identity.sms_codes import CodePurpose
 from chalicelib.patient_identity import merging
-from chalicelib.people import double_submission, members
+from chalicelib.people import double_submission, members, patients
 from chalicelib.people.members import Member
 from chalicelib.people.patient_status import VerificationMethod
 
 NOT_VERIFIED_TEXT = "核验未通过，请核对就诊人的姓名、证件，以及验证码或就诊卡号；也可持证件到医院前台办理"
-NO_FILE = 0  # no file has this id: a card is compared where there is no verified file, too
 
 
 def verify_by_phone(tenant_id: int, payload: dict[str, Any]) -> None:
@@ -120,8 +119,8 @@ def _bind_by_code(caller: Caller, claim: Claim | None, request: VerifyMemberRequ
 def _bind_by_card(caller: Caller, claim: Claim | None, request: VerifyMemberRequest) -> bool:
     """Return whether the card is the verified file's and the member is bound by it."""
     tenant_id, member_id = caller.tenant_id, request.memberId
-    pati_id = claim.verified_id if claim else NO_FILE
-    if not verification_store.has_card(mysql.autocommit, tenant_id, request.cardNo, pati_id) or claim is None:
+    holder = patients.find_by_card(mysql.autocommit, tenant_id, request.cardNo)
+    if claim is None or holder != claim.verified_id:
         return False
     return merging.run_transaction(lambda tx: _bind(tx, tenant_id, member_id, claim, VerificationMethod.CARD, caller))
 

@@ -38,18 +38,3 @@ def find_claim(tx: Tx, tenant_id: int, member_id: int) -> Claim | None:
     if row is None:
         return None
     return Claim(row["declared_id"], row["verified_id"], bool(row["has_phone_of_account"]))
-
-
-def has_card(tx: Tx, tenant_id: int, card_no: str, pati_id: int) -> bool:
-    """Return whether a card number is that of a file, or of one that was merged into it."""
-    found = tx.fetch_value(
-        """
-        SELECT 1 FROM patients
-        WHERE card_no = %(card_no)s AND tenant_id = %(tenant_id)s
-          AND (pati_id = %(pati_id)s OR merged_into = %(pati_id)s)
-        """,
-        card_no=card_no,
-        tenant_id=tenant_id,
-        pati_id=pati_id,
-    )
-    return found is not None

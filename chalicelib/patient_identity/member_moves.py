@@ -118,18 +118,20 @@ def list_booked_of_member(tx: Tx, tenant_id: int, member_id: int) -> list[int]:
     return [row["book_id"] for row in rows]
 
 
-def set_member_of_bookings(tx: Tx, tenant_id: int, book_ids: Collection[int], old_id: int, member_id: int) -> None:
-    """Let bookings of one member be those of another of the same account."""
+def set_member_of_bookings(
+    tx: Tx, tenant_id: int, book_ids: Collection[int], old_ids: Collection[int], member_id: int
+) -> None:
+    """Let bookings of one of some members be those of another of the same account."""
     if not book_ids:
         return
     tx.execute(
         """
         UPDATE bookings SET member_id = %(member_id)s
-        WHERE book_id IN %(book_ids)s AND member_id = %(old_id)s AND tenant_id = %(tenant_id)s
+        WHERE book_id IN %(book_ids)s AND member_id IN %(old_ids)s AND tenant_id = %(tenant_id)s
         """,
         member_id=member_id,
         book_ids=book_ids,
-        old_id=old_id,
+        old_ids=old_ids,
         tenant_id=tenant_id,
     )
 
@@ -155,17 +157,20 @@ def list_sessions(tx: Tx, tenant_id: int, member_id: int, other_id: int) -> tupl
     return single, [row["conversation_id"] for row in rows if row["is_double"] and row["archived_at"] is None]
 
 
-def set_member_of_sessions(tx: Tx, tenant_id: int, conversation_ids: Collection[int], member_id: int) -> None:
-    """Let consultations of one member be those of another of the same account."""
+def set_member_of_sessions(
+    tx: Tx, tenant_id: int, conversation_ids: Collection[int], old_ids: Collection[int], member_id: int
+) -> None:
+    """Let consultations of one of some members be those of another of the same account."""
     if not conversation_ids:
         return
     tx.execute(
         """
         UPDATE consult_sessions SET member_id = %(member_id)s
-        WHERE conversation_id IN %(conversation_ids)s AND tenant_id = %(tenant_id)s
+        WHERE conversation_id IN %(conversation_ids)s AND member_id IN %(old_ids)s AND tenant_id = %(tenant_id)s
         """,
         member_id=member_id,
         conversation_ids=conversation_ids,
+        old_ids=old_ids,
         tenant_id=tenant_id,
     )
 
@@ -231,6 +236,20 @@ def move_bookings(
         target=target,
         source=source,
     )
+
+
+def hold_free_times(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Let bookings of a file hold their half-day and doctor's day again, which another file's bookings have left."""
+    live = list_live_bookings(tx, tenant_id, [pati_id])
+    held = {hold for one in live if one.is_held for hold in one.holds}
+    for one in live:
+        if not one.is_held and not held & one.holds:
+            held |= one.holds
+            tx.execute(
+                "UPDATE bookings SET person_live = 1 WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s",
+                book_id=one.book_id,
+                tenant_id=tenant_id,
+            )
 
 
 def count_booked_for_person(tx: Tx, tenant_id: int, pati_id: int) -> None:

@@ -103,6 +103,16 @@ def list_of_patient(tx: Tx, tenant_id: int, pati_id: int) -> list[Merge]:
     return [_parse(row) for row in rows]
 
 
+def set_moved(tx: Tx, tenant_id: int, merge_id: int, moved: Moved) -> None:
+    """Replace the record of what a merge moved, part of which was given back to another file."""
+    tx.execute(
+        "UPDATE patient_merges SET moved = %(moved)s WHERE merge_id = %(merge_id)s AND tenant_id = %(tenant_id)s",
+        moved=json.dumps(asdict(moved)),
+        merge_id=merge_id,
+        tenant_id=tenant_id,
+    )
+
+
 def mark_split(tx: Tx, tenant_id: int, merge_id: int, split_by: int) -> None:
     """Record that the files are split again."""
     tx.execute(

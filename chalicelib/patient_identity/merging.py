@@ -1,9 +1,8 @@
-"""Merge patient files of one person, and split them again.
+"""Merge patient files of one person; splitting.py splits them again.
 
 A merge moves everything that belongs to the source to the target: members with their bookings, charges and
 consultations, documents, identities, labels, the guardian. The source stays, with status MERGED, and leads to the
-target (patients.merged_into). patient_merges records what moved, and a split gives it back, with the bookings that the
-moved members have made since.
+target (patients.merged_into). patient_merges records what moved, for a split.
 
 A verified target gets a document only if it owns the identity that the document proves. If staff decide that the files
 are one, it owns what the source's documents prove; if an account or one document proves it, the others stay behind.
@@ -15,7 +14,6 @@ after a merge. A target is never a merged file, so merges do not form a circle.
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TypeVar
 
 from chalicelib import clock, errors
@@ -30,7 +28,7 @@ from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.patient_identity import file_moves, member_moves, merge_records, notices
 from chalicelib.patient_identity.member_moves import FileMember
-from chalicelib.patient_identity.merge_records import Merge, Moved, ReplacedMember
+from chalicelib.patient_identity.merge_records import Moved, ReplacedMember
 from chalicelib.people import guardians, patient_documents, patients
 from chalicelib.people.patient_documents import StoredDocument
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
@@ -109,45 +107,11 @@ def merge(
         return MergeResult(earlier.merge_id, target, [])
     _require_mergeable(files[source], files[target])
     moved, conflicts = _move(tx, files[source], files[target], actor, claims_documents)
-    _set_merged_into(tx, tenant_id, source, PatientStatus.MERGED, target)
+    set_merged_into(tx, tenant_id, source, PatientStatus.MERGED, target)
     merge_id = merge_records.insert(tx, tenant_id, source, target, how, moved, actor.user_id if actor else None)
-    _record(tx, tenant_id, AuditAction.MERGE_PATIENTS, target, actor, reason, source, merge_id)
+    record(tx, tenant_id, AuditAction.MERGE_PATIENTS, target, actor, reason, source, merge_id)
     notices.enqueue_bound(tx, tenant_id, merge_id, conflicts)
     return MergeResult(merge_id, target, conflicts)
-
-
-def split(tx: Tx, tenant_id: int, merge_id: int, actor: Caller, reason: str) -> Merge:
-    """Give a merged file back what was moved and still belongs to the target. Splitting again has no effect.
-
-    In a transaction of `run_transaction`. Merges may be split in any order: if the target was merged too, its own
-    target gives back.
-
-    Raises:
-        ApiError: 404 if the tenant has no such merge.
-        FilesChangedError: the files were merged or split meanwhile.
-    """
-    merge_record = _get_merge(tx, tenant_id, merge_id)
-    source = merge_record.source_pati_id
-    holder = patients.find_current_id(tx, tenant_id, merge_record.target_pati_id) or merge_record.target_pati_id
-    files = lock_files(tx, tenant_id, (source, holder))
-    merge_record = _get_merge(tx, tenant_id, merge_id)
-    if merge_record.split_at is not None:
-        return merge_record
-    if patients.find_current_id(tx, tenant_id, source) != holder:
-        raise FilesChangedError
-    _give_back(tx, files[holder], merge_record)
-    _set_merged_into(tx, tenant_id, source, merge_record.moved.status, None)
-    merge_records.mark_split(tx, tenant_id, merge_id, actor.user_id)
-    _record(tx, tenant_id, AuditAction.SPLIT_PATIENTS, holder, actor, reason, source, merge_id)
-    notices.enqueue_split(tx, tenant_id, merge_id)
-    return _get_merge(tx, tenant_id, merge_id)
-
-
-def _get_merge(tx: Tx, tenant_id: int, merge_id: int) -> Merge:
-    found = merge_records.find(tx, tenant_id, merge_id)
-    if found is None:
-        raise ApiError(errors.NOT_FOUND, "合并记录不存在")
-    return found
 
 
 def _require_mergeable(source: Patient, target: Patient) -> None:
@@ -173,9 +137,9 @@ def _move(
     doubles = [(member, others[member.user_id]) for member in members if member.is_live and member.user_id in others]
     replaced = [_replace_member(tx, tenant_id, *pair, actor) for pair in doubles]
     member_moves.set_file_of_members(tx, tenant_id, member_ids, old, new)
-    conflicts = _move_bookings(tx, tenant_id, old, new, member_ids)
+    conflicts = move_bookings_of_members(tx, tenant_id, old, new, member_ids)
     for one in replaced:
-        member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, one.member_id, one.other_id)
+        member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, [one.member_id], one.other_id)
     if target.status == PatientStatus.VERIFIED:
         member_moves.count_booked_for_person(tx, tenant_id, new)
     if any(member.is_live for member in members):
@@ -199,48 +163,11 @@ def _move(
     return moved, conflicts
 
 
-def _give_back(tx: Tx, holder: Patient, merge_record: Merge) -> None:
-    """Give the source of a merge what the merge moved, as far as the holder still has it."""
-    moved, tenant_id, old, new = merge_record.moved, holder.tenant_id, holder.pati_id, merge_record.source_pati_id
-    for one in moved.replaced:
-        member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, one.other_id, one.member_id)
-        member_moves.set_member_of_sessions(tx, tenant_id, one.conversation_ids, one.member_id)
-        member_moves.set_archived(tx, tenant_id, one.archived_ids, None)
-    member_moves.set_file_of_members(tx, tenant_id, moved.member_ids, old, new)
-    for one in moved.replaced:
-        member_moves.restore_member(tx, tenant_id, one.member_id)
-    _move_bookings(tx, tenant_id, old, new, moved.member_ids)
-    if moved.status != PatientStatus.VERIFIED:
-        member_moves.count_all_for_account(tx, tenant_id, new)
-    later = _list_later_merges(tx, merge_record)
-    holders = [merge_record.target_pati_id, *(one.target_pati_id for one in later)]  # some may have left it behind
-    file_moves.move_documents(tx, tenant_id, moved.document_ids, holders, new, moved.primary_id)
-    file_moves.move_identities(tx, tenant_id, [bytes.fromhex(one) for one in moved.identities], old, new)
-    if holder.status == PatientStatus.VERIFIED and not patient_documents.release_identities(tx, tenant_id, old):
-        patients.mark_declared(tx, tenant_id, old)
-    file_moves.move_labels(tx, tenant_id, [label.label_id for label in moved.labels], old, new)
-    file_moves.add_labels(tx, tenant_id, moved.dropped_labels, new)
-    if moved.guardian:
-        passed_on = list(takewhile(lambda one: one.moved.guardian, later))
-        guardians.move(tx, tenant_id, holders[len(passed_on)], new)
-    file_moves.refresh_latest_visits(tx, tenant_id, (old, new))
-
-
-def _list_later_merges(tx: Tx, merge_record: Merge) -> list[Merge]:
-    """Return the merges of the target into another file, of that file into the next one, and so on."""
-    found: list[Merge] = []
-    holder = merge_record.target_pati_id
-    while later := merge_records.find_live_of_source(tx, merge_record.tenant_id, holder):
-        found.append(later)
-        holder = later.target_pati_id
-    return found
-
-
 def _replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, actor: Caller | None) -> ReplacedMember:
     """Remove a member whose account has another one of the target, and let that one have bookings and consultations."""
     book_ids = member_moves.list_booked_of_member(tx, tenant_id, member.member_id)
     moved_ids, archived_ids = member_moves.list_sessions(tx, tenant_id, member.member_id, other_id)
-    member_moves.set_member_of_sessions(tx, tenant_id, moved_ids, other_id)
+    member_moves.set_member_of_sessions(tx, tenant_id, moved_ids, [member.member_id], other_id)
     member_moves.set_archived(tx, tenant_id, archived_ids, clock.now())
     member_moves.replace_member(tx, tenant_id, member, other_id, actor.user_id if actor else None)
     return ReplacedMember(
@@ -252,7 +179,7 @@ def _replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, a
     )
 
 
-def _move_bookings(tx: Tx, tenant_id: int, old: int, new: int, member_ids: Collection[int]) -> list[int]:
+def move_bookings_of_members(tx: Tx, tenant_id: int, old: int, new: int, member_ids: Collection[int]) -> list[int]:
     """Move the bookings of members. Return the book_ids of those to come that clash with another one of the new file.
 
     Both stay: the person may keep both, or the front desk cancels one with them.
@@ -314,7 +241,8 @@ def _move_labels(
     return moved, dropped
 
 
-def _set_merged_into(tx: Tx, tenant_id: int, pati_id: int, status: PatientStatus, target: int | None) -> None:
+def set_merged_into(tx: Tx, tenant_id: int, pati_id: int, status: PatientStatus, target: int | None) -> None:
+    """Set the status of a locked file, and which file replaces it; None: none does."""
     tx.execute(
         """
         UPDATE patients SET status = %(status)s, merged_into = %(target)s, changed_at = %(now)s
@@ -328,7 +256,7 @@ def _set_merged_into(tx: Tx, tenant_id: int, pati_id: int, status: PatientStatus
     )
 
 
-def _record(
+def record(
     tx: Tx,
     tenant_id: int,
     action: AuditAction,
@@ -338,6 +266,7 @@ def _record(
     source: int,
     merge_id: int,
 ) -> None:
+    """Enter a merge or split into the audit log."""
     audit_log.insert_entry(
         tx,
         tenant_id,

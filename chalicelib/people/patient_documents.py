@@ -121,6 +121,13 @@ def make_primary(tx: Tx, tenant_id: int, pati_id: int, document_id: int | None) 
         )
 
 
+def ensure_primary(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Make the oldest document of a file the primary one if none is."""
+    found = list_of_patient(tx, tenant_id, pati_id)
+    if found and not found[0].is_primary:
+        make_primary(tx, tenant_id, pati_id, found[0].document_id)
+
+
 def find_verified_by_identity(tx: Tx, tenant_id: int, identity_blind: bytes) -> int | None:
     """Return the pati_id of the verified file that has an identity, or None."""
     pati_id: int | None = tx.fetch_value(

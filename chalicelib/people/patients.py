@@ -268,20 +268,35 @@ def get_by_idempotency_key(tx: Tx, tenant_id: int, created_by: int, idempotency_
 
 
 def find_current_id(tx: Tx, tenant_id: int, pati_id: int) -> int | None:
-    """Return the pati_id of a file, or of the one that replaces it after merging; None if the tenant has no such file.
+    """Return the pati_id of a file, or of the one that replaces it after merges; None if the tenant has no such file.
 
     A bar code that was printed before the merge names the merged file.
     """
-    row = None
-    while row is None or row["merged_into"]:
-        row = tx.fetch_one(
-            "SELECT pati_id, merged_into FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
-            pati_id=row["merged_into"] if row else pati_id,
-            tenant_id=tenant_id,
+    return _find_current(tx, "pati_id = %(pati_id)s", tenant_id=tenant_id, pati_id=pati_id)
+
+
+def find_by_card(tx: Tx, tenant_id: int, card_no: str) -> int | None:
+    """Return the pati_id of the file with a card, or of the one that replaces it after merges; None if there is none.
+
+    One statement, however many merges there are: its duration reveals nothing about a card.
+    """
+    return _find_current(tx, "card_no = %(card_no)s", tenant_id=tenant_id, card_no=card_no)
+
+
+def _find_current(tx: Tx, condition: str, **params: Any) -> int | None:
+    pati_id: int | None = tx.fetch_value(
+        f"""
+        WITH RECURSIVE replacing AS (
+            SELECT pati_id, merged_into FROM patients WHERE {condition} AND tenant_id = %(tenant_id)s
+            UNION ALL
+            SELECT p.pati_id, p.merged_into FROM replacing r
+            JOIN patients p ON p.pati_id = r.merged_into AND p.tenant_id = %(tenant_id)s
         )
-        if row is None:
-            return None
-    return int(row["pati_id"])
+        SELECT pati_id FROM replacing WHERE merged_into IS NULL
+        """,
+        **params,
+    )
+    return pati_id
 
 
 _SELECT_PATIENT_SQL = """

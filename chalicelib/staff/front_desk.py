@@ -15,7 +15,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
-from chalicelib.patient_identity import bindings, merge_records, merging, verification
+from chalicelib.patient_identity import bindings, merge_records, merging, splitting, verification
 from chalicelib.patient_identity.bindings import Binding
 from chalicelib.patient_identity.merge_records import Merge
 from chalicelib.people import (
@@ -80,9 +80,9 @@ def merge(caller: Caller, request: MergePatientsRequest) -> MergePatientsRespons
 
 
 def split(caller: Caller, request: SplitPatientsRequest) -> SplitPatientsResponse:
-    """Undo a merge. See `merging.split`."""
+    """Undo a merge. See `splitting.split`."""
     undone = merging.run_transaction(
-        lambda tx: merging.split(tx, caller.tenant_id, request.merge_id, caller, request.reason)
+        lambda tx: splitting.split(tx, caller.tenant_id, request.merge_id, caller, request.reason)
     )
     return SplitPatientsResponse(source=str(undone.source_pati_id), target=str(undone.target_pati_id))
 

@@ -74,7 +74,6 @@ def list_patients(
     phone_blind: bytes | None,
     identities: Collection[bytes] | None,
     pati_id: int | None,
-    card_no: str,
     label_id: int | None,
     doctor_id: int | None,
     limits: OffsetAndLimit,
@@ -104,7 +103,6 @@ def list_patients(
           {"AND p.phone_blind = %(phone_blind)s" if phone_blind else ""}
           {f"AND p.pati_id IN ({documented})" if identities else ""}
           {"AND p.pati_id = %(pati_id)s" if pati_id else ""}
-          {"AND p.card_no = %(card_no)s" if card_no else ""}
         """,
         "p.pati_id DESC",
         limits,
@@ -114,7 +112,6 @@ def list_patients(
         phone_blind=phone_blind,
         identities=sorted(identities or ()),
         pati_id=pati_id,
-        card_no=card_no,
         label_id=label_id,
     )
     return total, [PatientSummary(**{**row, "status": PatientStatus(row["status"])}) for row in rows]

@@ -69,14 +69,19 @@ def _search_and_log(tx: Tx, caller: Caller, query: PatientListQuery) -> tuple[in
     tenant_id, is_doctor = caller.tenant_id, caller.role == Role.DOCTOR
     if is_doctor and query.reason:
         file_access.log_search(tx, caller, query.reason)
+    pati_id = query.pati_id and (patients.find_current_id(tx, tenant_id, query.pati_id) or query.pati_id)
+    if query.card_no:
+        holder = patients.find_by_card(tx, tenant_id, query.card_no)
+        if holder is None or pati_id not in (None, holder):
+            return 0, []
+        pati_id = holder
     return list_store.list_patients(
         tx,
         tenant_id,
         name_key=names.build_key(query.pati_name or ""),
         phone_blind=phones.compute_blind_index(tenant_id, query.pati_phone) if query.pati_phone else None,
         identities=_list_identities(tenant_id, query),
-        pati_id=query.pati_id and (patients.find_current_id(tx, tenant_id, query.pati_id) or query.pati_id),
-        card_no=query.card_no,
+        pati_id=pati_id,
         label_id=query.label_id,
         doctor_id=caller.user_id if is_doctor and not query.reason else None,
         limits=(query.offset, query.page_size),

@@ -184,7 +184,6 @@ def test_search_does_not_read_the_hospitals_other_files(hospital: Hospital, lin:
         "phone_blind": None,
         "identities": None,
         "pati_id": None,
-        "card_no": "",
         "label_id": None,
     }
     (total, found), read = mysql.run_autocommit(

@@ -286,7 +286,6 @@ def test_member_who_was_added_before_the_file_is_verified_when_it_is_created(
     [
         {"identities": [b"\x01" * 32]},
         {"phone_blind": b"\x01" * 32},
-        {"card_no": "000000000001"},
         {"name_key": "古丽"},
     ],
 )
@@ -297,7 +296,7 @@ def test_search_reads_few_rows_of_a_large_hospital(hospital: Hospital, search: d
         INSERT INTO patients (tenant_id, name, name_key, created_at, changed_at)
         VALUES (%(tenant_id)s, %(name)s, %(name)s, %(now)s, %(now)s)
     """
-    defaults: dict[str, Any] = {"name_key": "", "phone_blind": None, "identities": None, "pati_id": None, "card_no": ""}
+    defaults: dict[str, Any] = {"name_key": "", "phone_blind": None, "identities": None, "pati_id": None}
     filters = {**defaults, **search, "label_id": None, "doctor_id": None, "limits": (0, 10)}
 
     def count(tx: mysql.Tx) -> int:
