@@ -124,6 +124,8 @@ RULES_BEYOND_SCHEMAS |= {
     "/pati_service/tenant_service/schedule_by_date": "date is open for booking",
     "/pati_service/book_service/book/presubmit": "the half-day has this slot",
     "/pati_service/book_service/book/submit": "the half-day has this slot",
+    "/pati_service/book_service/book/reschedule": "the half-day has this slot",
+    "/pati_service/manager_service/reschedule_booking": "the half-day has this slot",
     "/pati_service/manager_service/save_schedule": "the times are within the half-day, and date is in the future",
     "/pati_service/manager_service/save_schedule_pattern": "the times are within the half-day",
     "/pati_service/manager_service/register_booking": "book_id or book_code is given",

@@ -86,6 +86,7 @@ CALLERS = {
             f"POST {MANAGER}/save_schedule",
             f"POST {MANAGER}/stop_schedule",
             f"POST {MANAGER}/register_booking",
+            f"POST {MANAGER}/reschedule_booking",
             f"GET {MANAGER}/missed_block",
             f"POST {MANAGER}/verify_patient",
             f"POST {MANAGER}/merge_patients",
@@ -109,6 +110,7 @@ CALLERS = {
     ),
     **dict.fromkeys(
         (
+            "POST /pati_service/book_service/book/reschedule",
             f"POST {PATIENT}/consent",
             f"GET {PATIENT}/consents",
             f"POST {PATIENT}/consent/withdraw",

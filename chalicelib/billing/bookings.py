@@ -51,6 +51,7 @@ class Booking:
     status: BookingStatus
     payment_state: PaymentState
     pay_by: int | None  # payment deadline, None if there is none
+    changes: int  # how often it was rescheduled
 
     @property
     def is_payable(self) -> bool:
@@ -68,7 +69,7 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Booking | None:
     row = tx.fetch_one(
         """
         SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
-               payment_state, pay_by
+               payment_state, pay_by, changes
         FROM bookings WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
         """,
         book_id=book_id,

@@ -1,4 +1,7 @@
-"""Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service)."""
+"""Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service).
+
+change_routes.py has those that reschedule.
+"""
 
 from chalicelib.booking.calendar import offers
 from chalicelib.booking.calendar.models import (
@@ -15,6 +18,7 @@ from chalicelib.booking.calendar.models import (
     PageNoQuery,
     ScheduleQuery,
 )
+from chalicelib.booking.change_routes import routes
 from chalicelib.booking.front_desk import missed_blocks, registration
 from chalicelib.booking.front_desk.models import (
     ClearMissedBlockRequest,
@@ -53,10 +57,9 @@ from chalicelib.booking.schedules.models import (
 )
 from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
 from chalicelib.http.fields import Page
-from chalicelib.http.routing import IdempotencyKeyHeader, Routes
+from chalicelib.http.routing import IdempotencyKeyHeader
 from chalicelib.identity.callers import Caller, Role
 
-routes = Routes(__name__)
 STAFF = [Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]
 FRONT_DESK = [Role.SERVICE_STAFF, Role.ADMIN]
 NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]

@@ -55,6 +55,7 @@ CREATE TABLE schedule_patterns (
 -- half-day, or two with a doctor on a day; a cancelled booking has live = NULL, which frees them. The patient's lock
 -- prevents that two bookings of a patient begin less than booking_rules.gap_minutes apart.
 -- Fee, time and area are copied when booking, so that later changes of the schedule do not affect the booking.
+-- Rescheduling changes the slot, and what is copied with it, of the same row; the fee, the payment and the code stay.
 CREATE TABLE bookings (
     book_id          BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id        BIGINT NOT NULL,
@@ -72,7 +73,7 @@ CREATE TABLE bookings (
     type             TINYINT NOT NULL,  -- 0 ordinary, 1 expert
     fee              INT NOT NULL,  -- fen
     area             VARCHAR(64) NOT NULL,  -- waiting area
-    book_code        CHAR(14) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- YYYYMMDD and six random digits
+    book_code        CHAR(14) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- YYYYMMDD, the day first booked, and six random digits
     status           TINYINT NOT NULL DEFAULT 0,  -- 0 booked, 1 cancelled, 2 registered, 3 missed
     payment_state    TINYINT NOT NULL DEFAULT 1,  -- 1 unpaid, 2 paid
     pay_by           BIGINT NULL,  -- payment deadline by the rules at booking time, NULL for none
@@ -83,6 +84,7 @@ CREATE TABLE bookings (
     changed_by       BIGINT NULL,  -- user_id that cancelled or registered it, NULL for a job
     changed_at       BIGINT NOT NULL,
     reminded_at      BIGINT NULL,
+    changes          SMALLINT NOT NULL DEFAULT 0,  -- how often it was rescheduled
     created_at       BIGINT NOT NULL,
     UNIQUE KEY slot (schedule_id, serial_no, live),
     UNIQUE KEY patient_half_day (tenant_id, pati_id, day, half_day, person_live),
@@ -96,6 +98,25 @@ CREATE TABLE bookings (
     KEY by_status (status, day),
     KEY by_payment_deadline (status, payment_state, pay_by),
     UNIQUE KEY idempotency_key (tenant_id, user_id, idempotency_key)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Each rescheduling of a booking. Rows are never changed.
+CREATE TABLE booking_changes (
+    change_id        BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id        BIGINT NOT NULL,
+    book_id          BIGINT NOT NULL,
+    number           SMALLINT NOT NULL,  -- 1, 2, 3 … for each booking: bookings.changes afterwards
+    old_schedule_id  BIGINT NOT NULL,
+    old_serial_no    SMALLINT NOT NULL,
+    old_day          DATE NOT NULL,
+    old_slot_time    TIME NOT NULL,
+    schedule_id      BIGINT NOT NULL,  -- the new one
+    serial_no        SMALLINT NOT NULL,
+    changed_by       BIGINT NOT NULL,  -- user_id: of the account, or of a member of staff
+    idempotency_key  VARBINARY(128) NULL,  -- Idempotency-Key of the request
+    created_at       BIGINT NOT NULL,
+    UNIQUE KEY number (book_id, number),
+    UNIQUE KEY idempotency_key (tenant_id, changed_by, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Paid bookings that were cancelled: the amounts to refund.
@@ -118,6 +139,7 @@ CREATE TABLE booking_rules (
     missed_limit    SMALLINT NOT NULL,  -- missed bookings after which a patient cannot book
     weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules
     gap_minutes     SMALLINT NOT NULL,  -- minimum minutes between the beginnings of two bookings of a patient
+    reschedule_limit SMALLINT NOT NULL,  -- how often a patient can reschedule a booking, 0 for not at all
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

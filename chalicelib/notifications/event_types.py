@@ -16,6 +16,8 @@ class EventType(IntEnum):
     BOOKING_REGISTERED = 1104
     BOOKING_MISSED = 1105
     BOOKING_REMINDER = 1106
+    BOOKING_RESCHEDULED = 1107  # by the patient
+    BOOKING_MOVED = 1108  # rescheduled by the hospital
     SITE_MESSAGE = 1200
     PAYMENT_RECEIVED = 1300
     PAYMENT_REFUNDED = 1301

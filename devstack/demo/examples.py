@@ -283,19 +283,23 @@ def _list_schedules(desk: str, chen_id: str, zhou_id: str) -> dict[str, Fields]:
 
 
 def _book(lin: str, desk: str, member_id: str, chen_id: str) -> dict[str, Fields]:
-    """Book two slots after those days: one to be paid, which is ordered at WeChat Pay, and one to be cancelled."""
+    """Book slots after those days: one to be paid, which is ordered at WeChat Pay, one to be cancelled, one to move."""
 
     def book(schedule_id: str) -> str:
         slot = {"scheduleId": schedule_id, "serialNo": 1, "memberId": member_id}
         return str(_post(f"{BOOK_PATH}/book/submit", lin, schedule_id, **slot)["bookId"])
 
-    paid, cancelled = (book(one["schedule_id"]) for one in _find_schedules(desk, chen_id)[2:4])
+    schedule_ids = [str(one["schedule_id"]) for one in _find_schedules(desk, chen_id)[2:5]]
+    paid, cancelled, moved = (book(one) for one in schedule_ids)
+    move = {"bookId": moved, "scheduleId": schedule_ids[2]}
     order = {"appo_id": paid, "open_id": OPEN_ID}
     ordered = _post(f"{BOOK_PATH}/pay/appo_order", lin, **order)
     names = {"appId": "app_id", "timeStamp": "timestamp", "nonceStr": "nonce_str", "prepayId": "prepay_id"}
     return {
         "": {"bookId": paid},
         f"{BOOK_PATH}/book/cancel": {"bookId": cancelled},
+        f"{BOOK_PATH}/book/reschedule": move,
+        f"{STAFF_PATH}/reschedule_booking": move,
         f"{BOOK_PATH}/pay/appo_order": order,
         "/pati_service/wx/jsapi/paysign": {name: ordered[source] for name, source in names.items()},
     }

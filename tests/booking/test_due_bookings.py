@@ -7,6 +7,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.booking.jobs import job_store
+from chalicelib.booking.jobs.job_store import DueBooking
 from chalicelib.booking.schedules import slots
 from tests.support.booking_client import BookingDepartment, list_rows
 from tests.support.factories import Person
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.store
 
 def test_booking_is_marked_as_reminded_once(department: BookingDepartment, lin: Person) -> None:
     book_id = int(department.book_slot(lin, department.create_schedule()))
-    assert [job_store.mark_reminded(mysql.autocommit, book_id) for _ in range(2)] == [True, False]
+    due = DueBooking(tenant_id=lin.tenant_id, book_id=book_id, user_id=lin.user_id)
+    assert [job_store.mark_reminded(mysql.autocommit, due) for _ in range(2)] == [True, False]
 
 
 def test_unpaid_booking_is_overdue_at_its_deadline(department: BookingDepartment, lin: Person) -> None:

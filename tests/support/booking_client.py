@@ -79,6 +79,19 @@ class BookingDepartment:
         """Cancel a booking as its holder."""
         return post(f"{BOOKING_PATH}/book/cancel", person.token, bookId=book_id)
 
+    def reschedule(
+        self, person: Person, book_id: Any, schedule_id: Any, serial_no: Any = 1, key: str = ""
+    ) -> ApiResponse:
+        """Move a booking to another slot as its holder; `key` is the Idempotency-Key, "" for none."""
+        body = {"bookId": book_id, "scheduleId": schedule_id, "serialNo": serial_no}
+        headers = {"Idempotency-Key": key} if key else None
+        return post(f"{BOOKING_PATH}/book/reschedule", person.token, headers=headers, **body)
+
+    def reschedule_as_desk(self, book_id: Any, schedule_id: Any, serial_no: Any = 1) -> ApiResponse:
+        """Move a booking to another slot as the front desk."""
+        body = {"bookId": book_id, "scheduleId": schedule_id, "serialNo": serial_no}
+        return post(f"{STAFF_PATH}/reschedule_booking", self.hospital.desk.token, **body)
+
     def get_booking(self, person: Person, book_id: Any) -> ApiResponse:
         """Request the details of a booking."""
         return get(f"{BOOKING_PATH}/book/{book_id}", person.token)

@@ -15,7 +15,6 @@ class BookingKeys:
 
     book_id: int
     pati_id: int
-    schedule_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> 
     """Return the keys of a booking by its book_id or, if that is None, by its code; None if there is none."""
     row = tx.fetch_one(
         f"""
-        SELECT book_id, pati_id, schedule_id FROM bookings WHERE tenant_id = %(tenant_id)s
+        SELECT book_id, pati_id FROM bookings WHERE tenant_id = %(tenant_id)s
           AND {"book_id = %(book_id)s" if book_id else "book_code = %(book_code)s"}
         """,
         tenant_id=tenant_id,

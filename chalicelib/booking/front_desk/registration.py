@@ -101,10 +101,10 @@ def _register(tx: Tx, caller: Caller, keys: BookingKeys, pati_id: int) -> tuple[
     # Locks are taken in the order that reservations/reserve.py documents: the patient, then the booking. The schedule
     # is read without a lock, so a stop that commits after this read does not prevent the registration.
     booking_store.lock_patient(tx, caller.tenant_id, pati_id)
-    schedule = schedule_store.find(tx, caller.tenant_id, keys.schedule_id)
     booking = bookings.find_for_update(tx, caller.tenant_id, keys.book_id)
     if booking is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
+    schedule = schedule_store.find(tx, caller.tenant_id, booking.schedule_id)
     if booking.pati_id != pati_id:  # merged or split: the file that it belongs to now is not locked
         raise PatientFileChangedError
     if booking.status == BookingStatus.REGISTERED:

@@ -15,6 +15,7 @@ class DueBooking:
     tenant_id: int
     book_id: int
     user_id: int
+    changes: int = 0  # list_unreminded only: how often it was rescheduled
     stopped_by: int | None = None  # list_unattended only: the user_id that stopped its schedule
 
 
@@ -49,16 +50,17 @@ def list_unattended(tx: Tx, today: date, limit: int) -> list[DueBooking]:
     return [DueBooking(**row) for row in rows]
 
 
-def mark_missed(tx: Tx, book_id: int) -> bool:
-    """Mark a booking as missed; return False if it was no longer in state BOOKED."""
+def mark_missed(tx: Tx, due: DueBooking) -> bool:
+    """Mark a booking of a past day as missed; return False if it was no longer in state BOOKED, or rescheduled."""
     changed = tx.execute(
         """
         UPDATE bookings SET status = %(missed)s, changed_at = %(now)s
-        WHERE book_id = %(book_id)s AND status = %(booked)s
+        WHERE book_id = %(book_id)s AND status = %(booked)s AND day < %(today)s
         """,
         missed=BookingStatus.MISSED,
         booked=BookingStatus.BOOKED,
-        book_id=book_id,
+        book_id=due.book_id,
+        today=clock.today(),
         now=clock.now(),
     )
     return changed == 1
@@ -68,7 +70,7 @@ def list_unreminded(tx: Tx, day: date, limit: int) -> list[DueBooking]:
     """Return bookings for a day whose holders have not been reminded."""
     rows = tx.fetch_all(
         """
-        SELECT book_id, tenant_id, user_id FROM bookings
+        SELECT book_id, tenant_id, user_id, changes FROM bookings
         WHERE status = %(booked)s AND day = %(day)s AND reminded_at IS NULL ORDER BY book_id LIMIT %(limit)s
         """,
         booked=BookingStatus.BOOKED,
@@ -78,15 +80,16 @@ def list_unreminded(tx: Tx, day: date, limit: int) -> list[DueBooking]:
     return [DueBooking(**row) for row in rows]
 
 
-def mark_reminded(tx: Tx, book_id: int) -> bool:
-    """Record a reminder; return False if a concurrent run was faster or the booking is not in state BOOKED."""
+def mark_reminded(tx: Tx, due: DueBooking) -> bool:
+    """Record a reminder; return False if a concurrent run was faster, or the booking was cancelled or rescheduled."""
     changed = tx.execute(
         """
         UPDATE bookings SET reminded_at = %(now)s
-        WHERE book_id = %(book_id)s AND status = %(booked)s AND reminded_at IS NULL
+        WHERE book_id = %(book_id)s AND status = %(booked)s AND reminded_at IS NULL AND changes = %(changes)s
         """,
         booked=BookingStatus.BOOKED,
-        book_id=book_id,
+        book_id=due.book_id,
+        changes=due.changes,
         now=clock.now(),
     )
     return changed == 1

@@ -95,8 +95,10 @@ def _remind_holder(due: DueBooking) -> bool:
     )
 
 
-def _update_and_notify(tx: Tx, due: DueBooking, update: Callable[[Tx, int], bool], event_type: EventType) -> bool:
-    changed = update(tx, due.book_id)
+def _update_and_notify(
+    tx: Tx, due: DueBooking, update: Callable[[Tx, DueBooking], bool], event_type: EventType
+) -> bool:
+    changed = update(tx, due)
     if changed:
-        notifications.enqueue(tx, due.tenant_id, due.user_id, due.book_id, event_type)
+        notifications.enqueue(tx, due.tenant_id, due.user_id, due.book_id, event_type, due.changes)
     return changed

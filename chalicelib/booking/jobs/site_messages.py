@@ -19,6 +19,8 @@ from chalicelib.wechat_account import templates
 
 MESSAGE_TEXTS = {
     EventType.BOOKING_MADE: "预约成功：{what}。{where}请按时就诊。",
+    EventType.BOOKING_RESCHEDULED: "改期成功：{what}（原 {before}）。{where}请按时就诊。",
+    EventType.BOOKING_MOVED: "医院为您调整了就诊时间：{what}（原 {before}）。{where}请按时就诊。",
     EventType.BOOKING_CANCELLED: "您已取消预约：{what}。",
     EventType.SCHEDULE_STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
     EventType.BOOKING_RELEASED: "未按时支付，您的预约已取消：{what}。",
@@ -32,7 +34,7 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     """Insert the site message, once, and publish the event.
 
     Args:
-        payload: book_id, user_id, type (an EventType), at.
+        payload: book_id, user_id, type (an EventType), at; change and before, as notifications.enqueue has them.
 
     Raises:
         redis.RedisUnavailableError: the event was not published, and the job is to be retried.
@@ -40,15 +42,15 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     user_id, book_id, at = payload["user_id"], payload["book_id"], payload["at"]
     event_type = EventType(payload["type"])
     booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
-    if booking:
-        _insert_message(tenant_id, payload, event_type, _format_text(booking, event_type))
+    if booking and not notifications.is_outdated(payload, booking.changes):
+        _insert_message(tenant_id, payload, event_type, _format_text(booking, event_type, payload.get("before", "")))
     event = {"type": event_type, "content": {"bookId": str(book_id)}, "at": at}
     event_push.publish_event(tenant_id, {"principals": [f"user:{user_id}"], **event})
 
 
 def _insert_message(tenant_id: int, payload: dict[str, Any], event_type: EventType, text: str) -> None:
     """Insert the site message and enqueue the WeChat message if the hospital has a template for it."""
-    key = f"booking:{payload['book_id']}:{event_type}"
+    key = notifications.build_key(payload)
 
     def insert(tx: Tx) -> bool:
         recipients = [payload["user_id"]]
@@ -64,9 +66,9 @@ def _insert_message(tenant_id: int, payload: dict[str, Any], event_type: EventTy
             outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _format_text(booking: BookingDetails, event_type: EventType) -> str:
+def _format_text(booking: BookingDetails, event_type: EventType, before: str) -> str:
     when = f"{booking.day} {slots.format_time(booking.slot_time)}"
     doctor = f"{booking.dept_name} {booking.doctor_name}".strip()
     where = f"候诊地点：{booking.area}。" if booking.area else ""
     what = f"{booking.member_name}，{when}，{doctor}"
-    return MESSAGE_TEXTS[event_type].format(what=what, where=where, serial_no=booking.serial_no)
+    return MESSAGE_TEXTS[event_type].format(what=what, where=where, serial_no=booking.serial_no, before=before)

@@ -17,6 +17,8 @@ from chalicelib.wechat_account.account import PERSONAL_PATH
 CANCELLED_STATUS_AND_LABEL = (BookingStatus.CANCELLED, "预约取消")
 STATUS_AND_LABEL = {
     EventType.BOOKING_MADE: (BookingStatus.BOOKED, "预约成功"),
+    EventType.BOOKING_RESCHEDULED: (BookingStatus.BOOKED, "改期成功"),
+    EventType.BOOKING_MOVED: (BookingStatus.BOOKED, "就诊时间调整"),
     EventType.BOOKING_CANCELLED: CANCELLED_STATUS_AND_LABEL,
     EventType.SCHEDULE_STOPPED: CANCELLED_STATUS_AND_LABEL,
     EventType.BOOKING_RELEASED: CANCELLED_STATUS_AND_LABEL,
@@ -28,28 +30,34 @@ CANCELLATION_REASONS = {
     EventType.SCHEDULE_STOPPED: "停诊",
     EventType.BOOKING_RELEASED: "未按时支付",
 }
-EVENTS_BEFORE_VISIT = (EventType.BOOKING_MADE, EventType.BOOKING_REMINDER)  # pointless once the slot has begun
+# Pointless once the slot has begun.
+EVENTS_BEFORE_VISIT = (
+    EventType.BOOKING_MADE,
+    EventType.BOOKING_RESCHEDULED,
+    EventType.BOOKING_MOVED,
+    EventType.BOOKING_REMINDER,
+)
 
 
 def send_booking_message(tenant_id: int, payload: dict[str, Any]) -> None:
     """Send a template message, unless the booking has changed since the event.
 
     Args:
-        payload: book_id, user_id, type (an EventType).
+        payload: book_id, user_id, type (an EventType), change.
 
     Raises:
         Exception: as template_messages.send; the job is then retried.
     """
     user_id, book_id, event_type = payload["user_id"], payload["book_id"], EventType(payload["type"])
     booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
-    if booking is None or not _is_current(booking, event_type):
+    if booking is None or not _is_current(booking, event_type) or notifications.is_outdated(payload, booking.changes):
         return
     values = {
         **_build_values(booking),
         "what": STATUS_AND_LABEL[event_type][1],
         "reason": CANCELLATION_REASONS.get(event_type, ""),
     }
-    key = f"booking:{book_id}:{event_type}"
+    key = notifications.build_key({**payload, "type": event_type})
     template_messages.send(tenant_id, user_id, notifications.WECHAT_TEMPLATES[event_type], values, PERSONAL_PATH, key)
 
 

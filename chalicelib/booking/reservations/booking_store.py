@@ -31,15 +31,18 @@ SELECT_SLOT_HOLDER = """
     SELECT book_id, user_id, member_id FROM bookings
     WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
 """
+# The slot is the one that was requested, also if the booking was rescheduled.
 SELECT_BY_IDEMPOTENCY_KEY = """
-    SELECT book_id, schedule_id, serial_no, member_id FROM bookings
-    WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND idempotency_key = %(idempotency_key)s
+    SELECT b.book_id, COALESCE(c.old_schedule_id, b.schedule_id) AS schedule_id,
+           COALESCE(c.old_serial_no, b.serial_no) AS serial_no, b.member_id
+    FROM bookings b LEFT JOIN booking_changes c ON c.book_id = b.book_id AND c.number = 1
+    WHERE b.tenant_id = %(tenant_id)s AND b.user_id = %(user_id)s AND b.idempotency_key = %(idempotency_key)s
 """
 COPIED_SCHEDULE_COLUMNS = ("dept_id", "doctor_id", "day", "half_day", "type", "fee", "area")
 SELECT_BOOKING = f"""
     SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
            b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.payment_state, b.cancelled_for,
-           b.created_at, {refunds_due.REFUND_COLUMNS},
+           b.created_at, b.changes, {refunds_due.REFUND_COLUMNS},
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
            m.name AS member_name, m.live IS NOT NULL AS has_member
@@ -152,6 +155,7 @@ class BookingDetails:
     payment_state: PaymentState
     cancelled_for: str  # a CancellationReason, or ""
     created_at: int
+    changes: int  # how often it was rescheduled
     dept_name: str
     doctor_name: str  # "" for a general clinic
     member_name: str
@@ -272,6 +276,7 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
         book_id=book_id,
         status=BookingStatus.BOOKED,
         payment_state=PaymentState.UNPAID,
+        changes=0,
     )
 
 

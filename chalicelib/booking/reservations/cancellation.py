@@ -9,6 +9,7 @@ from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.reservations.models import BookId
 from chalicelib.booking.schedules import rule_store
+from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.notifications.event_types import EventType
@@ -48,6 +49,18 @@ def cancel(
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, event_type)
 
 
+def require_in_time(booking: Booking, rule: Rules, action: str) -> None:
+    """Raise ApiError(CONFLICT) once a patient can no longer cancel or reschedule a booking.
+
+    Args:
+        action: its name in the text.
+    """
+    minutes = rule.cancel_minutes
+    if clock.now() >= clock.to_instant(booking.day, booking.slot_time) - minutes * 60 * clock.SECOND:
+        deadline = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
+        raise ApiError(errors.CONFLICT, f"已过{deadline}，不能{action}")
+
+
 def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Booking | None:
     booking = bookings.find_for_update(tx, caller.tenant_id, book_id)
     if booking is None or booking.user_id != caller.user_id:
@@ -56,9 +69,6 @@ def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Booking | None:
         return None
     if booking.status != BookingStatus.BOOKED:
         raise ApiError(errors.CONFLICT, "该预约已挂号或已失约，不能取消")
-    minutes = rule_store.load(tx, caller.tenant_id).cancel_minutes
-    if clock.now() >= clock.to_instant(booking.day, booking.slot_time) - minutes * 60 * clock.SECOND:
-        deadline = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
-        raise ApiError(errors.CONFLICT, f"已过{deadline}，不能取消")
+    require_in_time(booking, rule_store.load(tx, caller.tenant_id), "取消")
     cancel(tx, booking, CancellationReason.PATIENT, caller.user_id, EventType.BOOKING_CANCELLED)
     return booking

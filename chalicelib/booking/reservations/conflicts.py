@@ -16,7 +16,7 @@ from chalicelib.errors import ApiError
 
 # Bookings of the patient on the day of a schedule, and on the days before and after: a gap can span midnight.
 SELECT_NEARBY = """
-    SELECT b.user_id, b.day, b.half_day, b.slot_time, b.doctor_id,
+    SELECT b.book_id, b.user_id, b.day, b.half_day, b.slot_time, b.doctor_id,
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name
     FROM schedules x
@@ -31,6 +31,7 @@ SELECT_NEARBY = """
 class NearbyBooking:
     """A booking of the patient on the day of the requested schedule, or the day before or after."""
 
+    book_id: int
     user_id: int  # the account that booked
     day: date
     half_day: HalfDay

@@ -53,12 +53,23 @@ def require_within_limits(rule: Rules, counts: BookingCounts, is_declared: bool)
         ApiError: 409 above the limit of a day and, for members who are not verified, of live bookings; 403 after too
             many missed ones.
     """
-    who, hint = ("未核验的就诊人", f"。{HOW_TO_VERIFY}") if is_declared else ("就诊人", "")
+    who, hint = _describe_subject(is_declared)
     if is_declared and counts.booked >= MAX_DECLARED_BOOKINGS:
         text = f"{who}同时最多有 {MAX_DECLARED_BOOKINGS} 个预约{hint}"
         raise ApiError(errors.CONFLICT, text)
     if rule.daily_limit and counts.created_today >= rule.daily_limit:
         raise ApiError(errors.CONFLICT, f"{who}今天已预约 {rule.daily_limit} 次，请明天再试{hint}")
+    require_not_blocked(rule, counts, is_declared)
+
+
+def require_not_blocked(rule: Rules, counts: BookingCounts, is_declared: bool) -> None:
+    """Raise ApiError(NOT_ALLOWED) after too many missed visits."""
+    who, hint = _describe_subject(is_declared)
     if rule.missed_limit and counts.missed >= rule.missed_limit:
         text = f"{who} {rules.MISSED_WINDOW_DAYS} 天内已失约 {rule.missed_limit} 次，暂时不能预约，可联系医院前台解除"
         raise ApiError(errors.NOT_ALLOWED, text + hint)
+
+
+def _describe_subject(is_declared: bool) -> tuple[str, str]:
+    """Return whom an error text is about, and what it says about verification."""
+    return ("未核验的就诊人", f"。{HOW_TO_VERIFY}") if is_declared else ("就诊人", "")

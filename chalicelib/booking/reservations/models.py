@@ -42,6 +42,21 @@ class HalfDayCheckRequest(WireModel):
     member_id: Id = Field(validation_alias=MEMBER_ID_ALIASES, examples=["1"])
 
 
+class RescheduleRequest(PresubmitRequest):
+    """Request of book/reschedule: a booking, and the slot that it is moved to."""
+
+    book_id: Id = Field(validation_alias=BOOK_ID_ALIASES, examples=["1024"])
+    serial_no: SerialNo = Field(validation_alias=SERIAL_NO_ALIASES, examples=[2])
+
+
+class RescheduleResult(WireModel):
+    """The booking, and the slot that it has now."""
+
+    bookId: IdText = Field(examples=["1024"])
+    treaTime: str = Field(examples=[EXAMPLE_DATETIME])
+    treaNo: int = Field(examples=[2])
+
+
 class BookId(WireModel):
     """A request that names a booking."""
 

@@ -1,7 +1,9 @@
-"""Enqueue notifications to the account holder about a booking, each at most once per booking and event type.
+"""Enqueue notifications to the account holder about a booking, each at most once per booking, event type and change.
 
 The outbox jobs in booking/jobs/ deliver them.
 """
+
+from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
@@ -13,6 +15,8 @@ from chalicelib.wechat_account.templates import TemplateKind
 # The template by which a hospital reports an event in WeChat; events without one are not sent there.
 WECHAT_TEMPLATES = {
     EventType.BOOKING_MADE: TemplateKind.BOOKED,
+    EventType.BOOKING_RESCHEDULED: TemplateKind.BOOKED,
+    EventType.BOOKING_MOVED: TemplateKind.BOOKED,
     EventType.BOOKING_CANCELLED: TemplateKind.CANCELLED,
     EventType.SCHEDULE_STOPPED: TemplateKind.CANCELLED,
     EventType.BOOKING_RELEASED: TemplateKind.CANCELLED,
@@ -21,7 +25,26 @@ WECHAT_TEMPLATES = {
 }
 
 
-def enqueue(tx: Tx, tenant_id: int, user_id: int, book_id: int, event_type: EventType) -> None:
-    """Enqueue the notification in the transaction that causes it. Call outbox.wake_worker() after the commit."""
-    payload = {"user_id": user_id, "book_id": book_id, "type": event_type, "at": clock.now()}
-    outbox.enqueue(tx, tenant_id, Job.NOTIFY_BOOKING, payload, dedup_key=f"booking:{book_id}:{event_type}")
+def enqueue(
+    tx: Tx, tenant_id: int, user_id: int, book_id: int, event_type: EventType, change: int = 0, before: str = ""
+) -> None:
+    """Enqueue the notification in the transaction that causes it. Call outbox.wake_worker() after the commit.
+
+    Args:
+        change: bookings.changes, where the event can repeat after the booking was rescheduled.
+        before: the time of the slot from which it was rescheduled.
+    """
+    payload: dict[str, Any] = {"user_id": user_id, "book_id": book_id, "type": event_type, "at": clock.now()}
+    payload |= {"change": change, "before": before} if change else {}
+    outbox.enqueue(tx, tenant_id, Job.NOTIFY_BOOKING, payload, dedup_key=build_key(payload))
+
+
+def build_key(payload: dict[str, Any]) -> str:
+    """Return the name of a notification, by which it is sent once."""
+    change = f":{payload['change']}" if payload.get("change") else ""
+    return f"booking:{payload['book_id']}:{payload['type']}{change}"
+
+
+def is_outdated(payload: dict[str, Any], changes: int) -> bool:
+    """Return whether the booking was rescheduled again after the change that the notification reports."""
+    return bool(payload.get("change", changes) != changes)

@@ -64,12 +64,28 @@ def check_half_day(caller: Caller, request: HalfDayCheckRequest) -> None:
     Raises:
         ApiError: 404 for an unknown member or schedule, 409 if all slots conflict with bookings of the patient.
     """
-    pati_id = _require_file(caller, request.member_id).pati_id
+    pati_id = require_file(caller, request.member_id).pati_id
     schedule = require_schedule(schedule_store.find(mysql.autocommit, caller.tenant_id, request.schedule_id))
     nearby = booking_store.list_nearby(mysql.autocommit, caller.tenant_id, pati_id, request.schedule_id)
     if nearby:
         gap_minutes = rule_store.load(mysql.autocommit, caller.tenant_id).gap_minutes
         conflicts.require_some_slot(schedule, nearby, gap_minutes, caller.user_id)
+
+
+def require_file(caller: Caller, member_id: int, with_consents: bool = False) -> MemberFile:
+    """Return the patient file of a member of the caller's account.
+
+    Raises:
+        ApiError: 404 for an unknown member, 409 if it has no file; 403, with_consents, if a consent is missing.
+    """
+    member = booking_store.find_member(mysql.autocommit, caller.tenant_id, caller.user_id, member_id)
+    if member is None:
+        raise ApiError(errors.NOT_FOUND, "就诊人不存在")
+    if member.file is None:  # only the patient file identifies a person across accounts
+        raise ApiError(errors.CONFLICT, "就诊人尚未建档，请先完善身份信息")
+    if with_consents:
+        member.consents.require(member.birthday)
+    return member.file
 
 
 def require_schedule(schedule: Schedule | None) -> Schedule:
@@ -107,7 +123,7 @@ def build_unavailable_error(tx: Tx, tenant_id: int, schedule: Schedule, reason: 
 
 
 def _build_slot_request(caller: Caller, request: SubmitRequest, idempotency_key: str | None) -> SlotRequest:
-    file = _require_file(caller, request.member_id, with_consents=True)
+    file = require_file(caller, request.member_id, with_consents=True)
     return SlotRequest(
         tenant_id=caller.tenant_id,
         user_id=caller.user_id,
@@ -118,17 +134,6 @@ def _build_slot_request(caller: Caller, request: SubmitRequest, idempotency_key:
         serial_no=request.serial_no,
         idempotency_key=idempotency_key,
     )
-
-
-def _require_file(caller: Caller, member_id: int, with_consents: bool = False) -> MemberFile:
-    member = booking_store.find_member(mysql.autocommit, caller.tenant_id, caller.user_id, member_id)
-    if member is None:
-        raise ApiError(errors.NOT_FOUND, "就诊人不存在")
-    if member.file is None:  # only the patient file identifies a person across accounts
-        raise ApiError(errors.CONFLICT, "就诊人尚未建档，请先完善身份信息")
-    if with_consents:
-        member.consents.require(member.birthday)
-    return member.file
 
 
 def _submit(request: SlotRequest) -> int:

@@ -43,18 +43,21 @@ def cancel_bookings(tenant_id: int, payload: dict[str, Any]) -> None:
     schedule_id, stopped_by = payload["schedule_id"], payload["by"]
     while book_ids := booking_store.list_booked_ids(mysql.autocommit, tenant_id, schedule_id, BATCH_SIZE):
         for book_id in book_ids:
-            cancel_booking(tenant_id, book_id, stopped_by)
+            cancel_booking(tenant_id, book_id, stopped_by, schedule_id)
     outbox.wake_worker()
     outbox.wake_worker(Queue.EXTERNAL)  # sends the refunds
 
 
-def cancel_booking(tenant_id: int, book_id: int, stopped_by: int) -> bool:
+def cancel_booking(tenant_id: int, book_id: int, stopped_by: int, schedule_id: int | None = None) -> bool:
     """Cancel one booking of a stopped schedule, for which the caller then calls outbox.wake_worker().
 
+    Args:
+        schedule_id: the stopped schedule; None if the booking cannot be rescheduled any more.
+
     Returns:
-        False if the booking was no longer in state BOOKED.
+        False if the booking was no longer in state BOOKED, or was rescheduled.
     """
-    booking = mysql.run_transaction(lambda tx: _cancel_if_booked(tx, tenant_id, book_id, stopped_by))
+    booking = mysql.run_transaction(lambda tx: _cancel_if_booked(tx, tenant_id, book_id, stopped_by, schedule_id))
     if booking:
         availability.mark_free(booking)
     return booking is not None
@@ -72,9 +75,11 @@ def _stop(tx: Tx, caller: Caller, schedule_id: int) -> None:
     outbox.enqueue(tx, caller.tenant_id, Job.CANCEL_STOPPED_SCHEDULE, payload)
 
 
-def _cancel_if_booked(tx: Tx, tenant_id: int, book_id: int, stopped_by: int) -> Booking | None:
+def _cancel_if_booked(tx: Tx, tenant_id: int, book_id: int, stopped_by: int, schedule_id: int | None) -> Booking | None:
     booking = bookings.find_for_update(tx, tenant_id, book_id)
     if booking is None or booking.status != BookingStatus.BOOKED:  # the patient or a concurrent run was faster
+        return None
+    if schedule_id not in (None, booking.schedule_id):  # the patient has rescheduled it
         return None
     cancellation.cancel(tx, booking, CancellationReason.STOPPED, stopped_by, EventType.SCHEDULE_STOPPED)
     return booking

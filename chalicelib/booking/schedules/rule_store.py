@@ -4,12 +4,6 @@ from dataclasses import asdict, dataclass
 
 from chalicelib.adapters.mysql import Row, Tx
 
-SELECT_RULES = """
-    SELECT days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit, weeks_ahead,
-           gap_minutes
-    FROM booking_rules WHERE tenant_id = %(tenant_id)s
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -22,6 +16,12 @@ class Rules:
     missed_limit: int = 3  # missed bookings in MISSED_WINDOW_DAYS after which a patient cannot book; 0: no limit
     weeks_ahead: int = 4  # weeks for which patterns create schedules in advance
     gap_minutes: int = 60  # minimum time between the beginnings of two bookings of a patient; 0: any
+    reschedule_limit: int = 3  # how often a patient can reschedule a booking; 0: not at all
+
+
+# Each rule is a column of booking_rules.
+_NAMES = tuple(Rules.__dataclass_fields__)
+SELECT_RULES = f"SELECT {', '.join(_NAMES)} FROM booking_rules WHERE tenant_id = %(tenant_id)s"
 
 
 def parse_rules(row: Row | None) -> Rules:
@@ -37,11 +37,9 @@ def load(tx: Tx, tenant_id: int) -> Rules:
 def insert_if_absent(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: int) -> None:
     """Insert the rules of a hospital unless it has some; either way its row is locked until the commit."""
     tx.execute(
-        """
-        INSERT INTO booking_rules (tenant_id, days_ahead, cancel_minutes, daily_limit, pay_minutes, missed_limit,
-                                   weeks_ahead, gap_minutes, changed_by, changed_at)
-        VALUES (%(tenant_id)s, %(days_ahead)s, %(cancel_minutes)s, %(daily_limit)s, %(pay_minutes)s, %(missed_limit)s,
-                %(weeks_ahead)s, %(gap_minutes)s, %(user_id)s, %(now)s)
+        f"""
+        INSERT INTO booking_rules (tenant_id, {", ".join(_NAMES)}, changed_by, changed_at)
+        VALUES (%(tenant_id)s, {", ".join(f"%({name})s" for name in _NAMES)}, %(user_id)s, %(now)s)
         ON DUPLICATE KEY UPDATE tenant_id = %(tenant_id)s
         """,
         **asdict(rules),
@@ -54,11 +52,9 @@ def insert_if_absent(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: in
 def update(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: int) -> None:
     """Replace the rules of a hospital."""
     tx.execute(
-        """
+        f"""
         UPDATE booking_rules
-        SET days_ahead = %(days_ahead)s, cancel_minutes = %(cancel_minutes)s, daily_limit = %(daily_limit)s,
-            pay_minutes = %(pay_minutes)s, missed_limit = %(missed_limit)s, weeks_ahead = %(weeks_ahead)s,
-            gap_minutes = %(gap_minutes)s, changed_by = %(user_id)s, changed_at = %(now)s
+        SET {", ".join(f"{name} = %({name})s" for name in _NAMES)}, changed_by = %(user_id)s, changed_at = %(now)s
         WHERE tenant_id = %(tenant_id)s
         """,
         **asdict(rules),
