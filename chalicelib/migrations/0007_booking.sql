@@ -119,13 +119,15 @@ CREATE TABLE booking_changes (
     UNIQUE KEY idempotency_key (tenant_id, changed_by, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Paid bookings that were cancelled: the amounts to refund.
+-- Amounts to refund of what was paid for bookings: all that is left when a booking is cancelled, and parts before that.
 CREATE TABLE refunds_due (
-    book_id     BIGINT PRIMARY KEY,
+    due_id      BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id   BIGINT NOT NULL,
+    book_id     BIGINT NOT NULL,
     fee         INT NOT NULL,  -- fen
-    reason      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- bookings.cancelled_for
+    reason      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- bookings.cancelled_for, or partial
     created_at  BIGINT NOT NULL,
+    KEY by_booking (book_id),
     KEY by_tenant (tenant_id, book_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

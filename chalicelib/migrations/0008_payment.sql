@@ -65,6 +65,7 @@ CREATE TABLE payments (
     paid_at         BIGINT NULL,
     check_at        BIGINT NOT NULL,  -- when to query WeChat unless a payment notification arrives before
     checks          INT NOT NULL DEFAULT 0,  -- number of queries
+    refund_requested_at  BIGINT NULL,  -- when a refund of it was requested last: requests are a minute apart
     created_at      BIGINT NOT NULL,
     UNIQUE KEY out_trade_no (out_trade_no),
     UNIQUE KEY live_of_booking (book_id, live),
@@ -72,15 +73,18 @@ CREATE TABLE payments (
     KEY by_check (state, check_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Refunds: at most one for a payment, of its full amount.
+-- Refunds: at most 50 for a payment, together at most its amount. The payment's row is locked when one is inserted. A
+-- refund that fails is requested again, so each counts whatever its state.
 CREATE TABLE refunds (
     refund_id      BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id      BIGINT NOT NULL,
     payment_id     BIGINT NOT NULL,
+    number         SMALLINT NOT NULL,  -- of the payment's refunds, from 1
+    due_id         BIGINT NULL,  -- in refunds_due; NULL for a payment that came too late or twice
     book_id        BIGINT NOT NULL,
     out_refund_no  VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     fee            INT NOT NULL,
-    reason         VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- patient, stopped, late or duplicate
+    reason         VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- patient, stopped, partial, late or duplicate
     state          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'pending',  -- pending, processing, success or abnormal
     wechat_id      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- WeChat's refund_id
     error          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- WeChat's latest error code
@@ -88,7 +92,8 @@ CREATE TABLE refunds (
     check_at       BIGINT NOT NULL,  -- when to request or query it again
     checks         INT NOT NULL DEFAULT 0,  -- number of requests and queries
     created_at     BIGINT NOT NULL,
-    UNIQUE KEY payment (payment_id),
+    UNIQUE KEY payment_number (payment_id, number),
+    UNIQUE KEY due (due_id),
     UNIQUE KEY out_refund_no (out_refund_no),
     KEY by_booking (book_id),
     KEY by_check (state, check_at)

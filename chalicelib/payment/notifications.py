@@ -11,13 +11,13 @@ from chalicelib.payment.store import Payment
 
 def enqueue(tx: Tx, subject: Payment | Refund, event_type: EventType) -> None:
     """Enqueue the notification of a payment or refund. Call outbox.wake_worker() after the commit."""
+    key = f"refund:{subject.refund_id}" if isinstance(subject, Refund) else f"payment:{subject.payment_id}"
     payload = {
+        "key": key,
         "user_id": subject.user_id,
         "book_id": subject.book_id,
         "fee": subject.fee,
-        "payment_id": subject.payment_id,
         "type": event_type,
         "at": clock.now(),
     }
-    dedup_key = f"payment:{subject.payment_id}:{event_type}"
-    outbox.enqueue(tx, subject.tenant_id, Job.NOTIFY_PAYMENT, payload, dedup_key=dedup_key)
+    outbox.enqueue(tx, subject.tenant_id, Job.NOTIFY_PAYMENT, payload, dedup_key=f"{key}:{event_type}")

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.billing.refunds_due import RefundState
+from chalicelib.billing.refunds_due import RefundReason, RefundState
+
+# WeChat Pay demands a minute between requests for one payment; the rest is for clocks and delays that differ.
+REQUEST_INTERVAL = 65 * clock.SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """A refund of a whole payment, with the fields of the payment that it needs."""
+    """A refund of a payment or of a part of it, with the fields of the payment that it needs."""
 
     refund_id: int
     tenant_id: int
@@ -18,6 +21,8 @@ class Refund:
     user_id: int
     out_refund_no: str
     fee: int  # fen
+    paid_fee: int  # fen, of the payment
+    reason: RefundReason
     state: RefundState
     check_at: int  # when to request or query it again
     checks: int  # number of requests and queries
@@ -35,8 +40,8 @@ class LockedRefund:
 
 
 SELECT_REFUND = """
-    SELECT r.refund_id, r.tenant_id, r.payment_id, r.book_id, r.out_refund_no, r.fee, r.state, r.check_at, r.checks,
-           p.user_id, p.out_trade_no, p.app_id, p.mch_id
+    SELECT r.refund_id, r.tenant_id, r.payment_id, r.book_id, r.out_refund_no, r.fee, r.reason, r.state, r.check_at,
+           r.checks, p.fee AS paid_fee, p.user_id, p.out_trade_no, p.app_id, p.mch_id
     FROM refunds r JOIN payments p ON p.payment_id = r.payment_id
 """
 DUE_CONDITION = "r.state IN (%(pending)s, %(processing)s, %(abnormal)s) AND r.check_at <= %(now)s"
@@ -105,6 +110,47 @@ def claim(tx: Tx, refund: Refund, until: int) -> bool:
     return changed == 1
 
 
+def claim_request(tx: Tx, refund: Refund, until: int) -> bool:
+    """Claim a refund that is to be requested; postpone it if a refund of its payment was requested a moment ago.
+
+    Returns:
+        False if it is postponed or was claimed by another process.
+    """
+    requested_at = tx.fetch_value(
+        """
+        SELECT refund_requested_at FROM payments
+        WHERE payment_id = %(payment_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
+        """,
+        payment_id=refund.payment_id,
+        tenant_id=refund.tenant_id,
+    )
+    earliest = requested_at + REQUEST_INTERVAL if requested_at else 0
+    if clock.now() < earliest:
+        _postpone(tx, refund, earliest)
+        return False
+    if not claim(tx, refund, until):
+        return False
+    tx.execute(
+        "UPDATE payments SET refund_requested_at = %(now)s WHERE payment_id = %(payment_id)s",
+        payment_id=refund.payment_id,
+        now=clock.now(),
+    )
+    return True
+
+
+def _postpone(tx: Tx, refund: Refund, until: int) -> None:
+    tx.execute(
+        """
+        UPDATE refunds SET check_at = %(until)s
+        WHERE refund_id = %(refund_id)s AND check_at = %(check_at)s AND checks = %(checks)s
+        """,
+        refund_id=refund.refund_id,
+        check_at=refund.check_at,
+        checks=refund.checks,
+        until=until,
+    )
+
+
 def update(tx: Tx, refund_id: int, state: RefundState, wechat_id: str, error: str) -> None:
     """Store the state of a refund.
 
@@ -147,4 +193,4 @@ def schedule_check(tx: Tx, refund_id: int) -> None:
 
 
 def _build_refund(row: Row) -> Refund:
-    return Refund(**{**row, "state": RefundState(row["state"])})
+    return Refund(**{**row, "state": RefundState(row["state"]), "reason": RefundReason(row["reason"])})

@@ -1,7 +1,8 @@
-"""Refund payments through WeChat Pay: the whole amount, once.
+"""Refund payments through WeChat Pay, wholly or in parts.
 
 The out_refund_no is stored before WeChat Pay is called, and requests with the same number are one refund there, so a
-repeated request does not transfer money twice. Only a refund that WeChat Pay has closed gets another number.
+repeated request does not transfer money twice. Only a refund that WeChat Pay has closed gets another number. Requests
+for one payment are at least a minute apart, as WeChat Pay demands: a refund that comes too early is postponed.
 """
 
 import logging
@@ -13,7 +14,7 @@ from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import RefundResult, RefundStatus, WechatPayUnavailableError
 from chalicelib.billing import bookings, ledger, refunds_due
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
-from chalicelib.billing.refunds_due import RefundState
+from chalicelib.billing.refunds_due import RefundReason, RefundState
 from chalicelib.crypto import field_encryption
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
@@ -22,7 +23,9 @@ from chalicelib.payment.refund_store import Refund
 
 logger = logging.getLogger(__name__)
 
-REFUND_REASON = "预约已取消"  # shown to the patient in WeChat
+# Shown to the patient in WeChat.
+CANCELLATION_TEXT = "预约已取消"
+REASON_TEXTS = {RefundReason.PARTIAL: "退回部分费用", RefundReason.DUPLICATE: "重复支付"}
 # CLOSED: no money was transferred, nor will be under this number. NONE: rejected or unknown, so it is requested again.
 # Source: https://pay.weixin.qq.com/doc/v3/merchant/4013071031
 STATE_BY_STATUS: dict[str, RefundState] = {
@@ -37,15 +40,23 @@ STATE_BY_STATUS: dict[str, RefundState] = {
 def refund_booking(tenant_id: int, payload: dict[str, Any]) -> None:
     """Request the refunds of a booking once. Handler of Job.REFUND_BOOKING; reconciliation retries failed ones."""
     book_id = payload["book_id"]
-    mysql.run_transaction(lambda tx: _ensure_refund(tx, tenant_id, book_id))
+    mysql.run_transaction(lambda tx: _ensure_refunds(tx, tenant_id, book_id))
     for refund in refund_store.list_due_of_booking(mysql.autocommit, tenant_id, book_id):
         process(refund)
     outbox.wake_worker()
 
 
 def process(refund: Refund) -> None:
-    """Request a pending refund, or query one that was requested. Do nothing if another process has claimed it."""
-    if not refund_store.claim(mysql.autocommit, refund, query_schedule.compute_next_check(refund.checks)):
+    """Request a pending refund, or query one that was requested.
+
+    Do nothing if another process has claimed it, or if a refund of the payment was requested a moment ago.
+    """
+    until = query_schedule.compute_next_check(refund.checks)
+    if refund.state == RefundState.PENDING:
+        is_claimed = mysql.run_transaction(lambda tx: refund_store.claim_request(tx, refund, until))
+    else:
+        is_claimed = refund_store.claim(mysql.autocommit, refund, until)
+    if not is_claimed:
         return
     field_encryption.preload_keys()
     try:
@@ -96,15 +107,15 @@ def _log_error(event: str, refund: Refund, code: str) -> None:
     logger.error(event, extra={"ids": {"refund_id": refund.refund_id, "provider_code": code}})
 
 
-def _ensure_refund(tx: Tx, tenant_id: int, book_id: int) -> None:
-    """Insert the refund of a booking that is due, unless it exists."""
+def _ensure_refunds(tx: Tx, tenant_id: int, book_id: int) -> None:
+    """Insert the refunds of a booking that are due, unless they exist."""
     bookings.find_for_update(tx, tenant_id, book_id)  # lock it: the job may run twice at the same time
-    reason = refunds_due.find_refund_reason(tx, tenant_id, book_id)
-    payment = refunds_due.find_settling_payment(tx, tenant_id, book_id)
-    if reason and payment:
-        refunds_due.enqueue_payment_refund(tx, payment, reason)
-    elif reason:
-        logger.error("no payment to refund: settle it by hand", extra={"ids": {"book_id": book_id}})
+    for due in refunds_due.list_due_without_refund(tx, tenant_id, book_id):
+        payment = refunds_due.lock_settling_payment(tx, tenant_id, book_id)
+        if payment:
+            refunds_due.insert_refund(tx, payment, due.fee, due.reason, due.due_id)
+        else:
+            logger.error("no payment to refund: settle it by hand", extra={"ids": {"book_id": book_id}})
 
 
 def _request_or_query(refund: Refund) -> RefundResult:
@@ -116,7 +127,7 @@ def _request_or_query(refund: Refund) -> RefundResult:
         refund.out_trade_no,
         refund.out_refund_no,
         refund.fee,
-        refund.fee,
-        REFUND_REASON,
+        refund.paid_fee,
+        REASON_TEXTS.get(refund.reason, CANCELLATION_TEXT),
         merchants.build_notify_url(refund.tenant_id, "refund_notify"),
     )

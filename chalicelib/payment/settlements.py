@@ -7,7 +7,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings, ledger, refunds_due
 from chalicelib.billing.bookings import PaymentState
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
-from chalicelib.billing.refunds_due import RefundablePayment, RefundReason
+from chalicelib.billing.refunds_due import RefundReason
 from chalicelib.notifications.event_types import EventType
 from chalicelib.payment import notifications, store
 from chalicelib.payment.store import OrderState, Payment
@@ -33,12 +33,6 @@ def settle(tx: Tx, payment: Payment, transaction_id: str, paid_at: int, source: 
         notifications.enqueue(tx, current, EventType.PAYMENT_RECEIVED)
     else:
         is_duplicate = booking is not None and booking.payment_state == PaymentState.PAID
-        _enqueue_refund(tx, current, RefundReason.DUPLICATE if is_duplicate else RefundReason.LATE)
+        reason = RefundReason.DUPLICATE if is_duplicate else RefundReason.LATE
+        refunds_due.enqueue_payment_refund(tx, current.tenant_id, current.payment_id, reason)
     return True
-
-
-def _enqueue_refund(tx: Tx, payment: Payment, reason: RefundReason) -> None:
-    refundable = RefundablePayment(
-        payment_id=payment.payment_id, tenant_id=payment.tenant_id, book_id=payment.book_id, fee=payment.fee
-    )
-    refunds_due.enqueue_payment_refund(tx, refundable, reason)

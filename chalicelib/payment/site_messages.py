@@ -22,7 +22,7 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     """
     user_id, book_id, event_type, at = (payload[name] for name in ("user_id", "book_id", "type", "at"))
     text = MESSAGE_TEXTS[event_type].format(yuan=f"{Decimal(payload['fee']) / 100:.2f}", book_id=book_id)
-    key = f"payment:{payload['payment_id']}:{event_type}"
+    key = f"{payload['key']}:{event_type}"
     with suppress(mysql.DuplicateKeyError):  # sent by an earlier run
         mysql.run_transaction(
             lambda tx: site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, text, [user_id], at)

@@ -16,6 +16,10 @@ HttpResponse = tuple[int, bytes, dict[str, str]]
 OUT_TRADE_NO_PATTERN = re.compile(r"[0-9A-Za-z_*|-]{6,32}")
 NOTIFY_URL_PATTERN = re.compile(r"(https://|http://127\.0\.0\.1)[^?#]{1,230}")  # without a query
 MAX_CLOCK_SKEW = 300 * clock.SECOND
+# Source: https://pay.weixin.qq.com/wiki/doc/apiv3_partner/apis/chapter5_1_14.shtml
+MAX_REFUNDS = 50  # of an order
+REFUND_INTERVAL = 60 * clock.SECOND  # between the requests for an order
+REFUND_PERIOD = 365 * clock.DAY  # after the payment
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Refund:
     refund_id: str = ""
     state: str = "PROCESSING"
     settled_at: int = 0
+    requested_at: int = 0
 
 
 def place_order(pay: "WeChatPay", order: Order) -> Order:
@@ -128,11 +133,8 @@ def create_refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total
         if (existing.fee, existing.order.out_trade_no) != (requested.fee, out_trade_no):
             raise WeChatPayError("PARAM_ERROR")
         return existing
-    refunded = sum(
-        other.fee
-        for other in pay.refunds.values()
-        if other.order.out_trade_no == out_trade_no and other.state != "CLOSED"
-    )
+    others = [other for other in pay.refunds.values() if other.order.out_trade_no == out_trade_no]
+    refunded = sum(other.fee for other in others if other.state != "CLOSED")
     if order.state not in ("SUCCESS", "REFUND"):
         raise WeChatPayError("TRADE_STATE_ERROR")
     if requested.notify_url and not NOTIFY_URL_PATTERN.fullmatch(requested.notify_url):
@@ -141,12 +143,23 @@ def create_refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total
         raise WeChatPayError("INVALID_REQUEST", message="订单已全额退款")
     if total != order.fee or not 0 < requested.fee <= order.fee - refunded:
         raise WeChatPayError("INVALID_REQUEST")
+    _require_refund_times(order, others)
     pay.orders[out_trade_no] = replace(order, state="REFUND")
     pay.refunds[requested.out_refund_no] = replace(
-        requested, order=order, refund_id=f"50{secrets.randbelow(10**26):026d}"
+        requested, order=order, refund_id=f"50{secrets.randbelow(10**26):026d}", requested_at=clock.now()
     )
     pay.on_event(f"  WeChat Pay order {out_trade_no}: {requested.fee / 100:.2f} yuan refunded")
     return pay.refunds[requested.out_refund_no]
+
+
+def _require_refund_times(order: Order, others: list[Refund]) -> None:
+    """Reject a refund that is too many, too soon after another one of the order, or too late."""
+    if clock.now() - order.paid_at > REFUND_PERIOD:
+        raise WeChatPayError("TRADE_OVERDUE", 403)
+    if len(others) >= MAX_REFUNDS:
+        raise WeChatPayError("INVALID_REQUEST", message="退款次数超限")
+    if others and clock.now() - max(other.requested_at for other in others) < REFUND_INTERVAL:
+        raise WeChatPayError("FREQUENCY_LIMITED", 429)
 
 
 def get_refund(pay: "WeChatPay", merchant: Merchant, out_refund_no: str) -> Refund:

@@ -156,8 +156,9 @@ def test_open_refunds_prevent_it(department: BookingDepartment, lin: Person, sta
     department.cancel(lin, book_id)
     mysql.autocommit.execute(
         """
-        INSERT INTO refunds (tenant_id, payment_id, book_id, out_refund_no, fee, reason, state, check_at, created_at)
-        VALUES (%(tenant_id)s, %(id)s, %(id)s, %(number)s, 1250, 'patient', %(state)s, %(now)s, %(now)s)
+        INSERT INTO refunds
+            (tenant_id, payment_id, number, book_id, out_refund_no, fee, reason, state, check_at, created_at)
+        VALUES (%(tenant_id)s, %(id)s + 1000000000, 1, %(id)s, %(number)s, 1250, 'patient', %(state)s, %(now)s, %(now)s)
         """,
         tenant_id=lin.tenant_id,
         id=int(book_id),

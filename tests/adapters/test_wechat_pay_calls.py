@@ -87,6 +87,39 @@ def test_repeated_refund_request_is_one_refund(pay: WeChatPay, kind: MerchantKin
 
 
 @parametrize_kinds
+def test_parts_of_an_order_are_refunded_a_minute_apart(
+    pay: WeChatPay, kind: MerchantKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merchant, second = create_paid_order(pay, kind), "Back20260105000002"
+    first = request_refund(merchant, fee=500)
+    too_soon = request_refund(merchant, fee=1000, number=second)
+    assert (too_soon.state, too_soon.error_code, too_soon.is_already_refunded) == ("", "FREQUENCY_LIMITED", False)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + 61 * clock.SECOND)
+    assert request_refund(merchant, fee=1001, number=second).error_code == "INVALID_REQUEST", "more than is left"
+    assert request_refund(merchant, fee=1000, number=second).fee == 1000
+    pay.settle_refund(second)
+    found = [wechat_pay.query_refund(merchant, number) for number in (OUT_REFUND_NO, second)]
+    assert [(one.state, one.fee) for one in found] == [("PROCESSING", 500), ("SUCCESS", 1000)]
+    assert found[0].refund_id == first.refund_id != found[1].refund_id
+
+
+@parametrize_kinds
+def test_refunds_of_an_order_are_at_most_fifty_within_a_year(
+    pay: WeChatPay, kind: MerchantKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merchant, paid_at = create_paid_order(pay, kind), clock.now()
+    for number in range(51):
+        monkeypatch.setattr(clock, "now", lambda number=number: paid_at + (number + 1) * 61 * clock.SECOND)
+        result = request_refund(merchant, fee=1, number=f"Back{number:014d}")
+        assert result.error_code == ("INVALID_REQUEST" if number == 50 else "")
+    assert len(pay.refunds) == 50
+    pay.refunds.clear()
+    monkeypatch.setattr(clock, "now", lambda: paid_at + 366 * clock.DAY)
+    assert request_refund(merchant).error_code == "TRADE_OVERDUE"
+
+
+@parametrize_kinds
 @pytest.mark.parametrize("notify_url", ["https://api.renhe.example/refunds/1", ""])
 def test_refund_has_the_given_notify_url(pay: WeChatPay, kind: MerchantKind, notify_url: str) -> None:
     merchant = create_paid_order(pay, kind)

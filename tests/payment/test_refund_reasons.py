@@ -2,10 +2,9 @@
 
 import pytest
 
-from chalicelib.adapters import mysql
-from chalicelib.billing import refunds_due
 from chalicelib.billing.refunds_due import RefundReason
 from chalicelib.booking.reservations import stopped_schedules
+from tests.support.booking_client import list_rows
 from tests.support.payment_client import Checkout
 
 pytestmark = pytest.mark.store
@@ -22,8 +21,5 @@ def test_each_booking_has_its_own_reason(checkout: Checkout) -> None:
     department.stop_schedule(schedule_id)
     for payload in checkout.list_jobs("cancel_stopped_schedule"):
         stopped_schedules.cancel_bookings(checkout.tenant_id, payload)
-    reasons = [
-        refunds_due.find_refund_reason(mysql.autocommit, checkout.tenant_id, book_id)
-        for book_id in (int(cancelled), int(stopped), 0)
-    ]
-    assert reasons == [RefundReason.PATIENT, RefundReason.STOPPED, None]
+    reasons = {str(one["book_id"]): one["reason"] for one in list_rows("refunds_due", checkout.hospital)}
+    assert reasons == {cancelled: RefundReason.PATIENT, stopped: RefundReason.STOPPED}

@@ -2,9 +2,10 @@
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
@@ -130,10 +131,21 @@ class Checkout:
             self._execute(
                 f"UPDATE {table} SET check_at = check_at - 7200000000{extra_assignment} WHERE tenant_id = %(id)s"
             )
+        self._age_refund_requests()
 
     def make_checks_due(self) -> None:
         for table in ("payments", "refunds"):
             self._execute(f"UPDATE {table} SET check_at = check_at - 3600000000 WHERE tenant_id = %(id)s")
+        self._age_refund_requests()
+
+    def _age_refund_requests(self) -> None:
+        """Let a minute pass since the last refund of each payment, here and at WeChat Pay."""
+        self._execute(
+            "UPDATE payments SET refund_requested_at = refund_requested_at - 3600000000 WHERE tenant_id = %(id)s"
+        )
+        for number, refund in self.wechat_pay.refunds.items():
+            aged = replace(refund, requested_at=refund.requested_at - 3600 * clock.SECOND)
+            self.wechat_pay.refunds[number] = aged
 
     def _execute(self, sql: str) -> None:
         mysql.autocommit.execute(sql, id=self.tenant_id)

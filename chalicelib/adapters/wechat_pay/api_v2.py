@@ -140,15 +140,19 @@ def query_refund(merchant: Merchant, out_refund_no: str) -> RefundResult:
     if error := _find_error(response):
         _require_error_code(error, "REFUNDNOTEXIST")
         return RefundResult(RefundStatus.NONE)
-    if response.get("out_refund_no_0") != out_refund_no:
-        raise WechatPayUnavailableError("response about another refund")
-    return parse_response(
-        lambda: RefundResult(
-            REFUND_STATUSES[response["refund_status_0"]],
-            response["refund_id_0"],
-            _parse_fen(response["refund_fee_0"]),
-        )
-    )
+    return parse_response(lambda: _find_refund(response, out_refund_no))
+
+
+def _find_refund(response: Fields, out_refund_no: str) -> RefundResult:
+    """Return a refund out of a response that may list several of the order."""
+    for index in range(int(response["refund_count"])):
+        if response[f"out_refund_no_{index}"] == out_refund_no:
+            return RefundResult(
+                REFUND_STATUSES[response[f"refund_status_{index}"]],
+                response[f"refund_id_{index}"],
+                _parse_fen(response[f"refund_fee_{index}"]),
+            )
+    raise ValueError("response about another refund")
 
 
 def sign_page(merchant: Merchant, prepay_id: str, timestamp: str, nonce: str) -> str:

@@ -46,7 +46,7 @@ SELECT_BOOKING = f"""
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
            m.name AS member_name, m.live IS NOT NULL AS has_member
-    FROM bookings b JOIN members m ON m.member_id = b.member_id {refunds_due.REFUND_JOINS}
+    FROM bookings b JOIN members m ON m.member_id = b.member_id
 """
 
 
