@@ -213,8 +213,11 @@ def build_page_sql(key: ListKey, filters: ListFilters, before: Position | None) 
 
 
 def build_count_sql(key: ListKey, filters: ListFilters, limit_sql: str) -> str:
-    """Return the query that counts the entries of a list."""
-    by_peer = key is ListKey.PERSON or filters.phone_blind
+    """Return the query that counts the entries of a list.
+
+    Persons are counted in the order of by_peer if all states are listed, otherwise among the entries of these states.
+    """
+    by_peer = filters.phone_blind or (key is ListKey.PERSON and filters.query_type == QueryType.ALL)
     return f"""
         SELECT COUNT(*) AS total FROM (
             SELECT {"DISTINCT p.peer_id" if key is ListKey.PERSON else "p.conversation_id"}

@@ -24,22 +24,15 @@ UNREAD_STATES = (ListState.OPEN_UNREAD, ListState.CLOSED_UNREAD)
 
 # The position of a conversation without messages is that of its creation: see ids.compute_first_tick.
 _ACTIVE_TICK_SQL = "IF(c.last_seq = 0, (c.created_at DIV 1000) * 4096, c.last_tick)"
-_CONVERSATION_SQL = "FROM conversations c WHERE c.conversation_id = participants.conversation_id"
 
 
 def copy_to_participants(tx: Tx, tenant_id: int, conversation_ids: Collection[int]) -> None:
-    """Copy the state of conversations, whose rows are locked, to their present participants.
-
-    The conversations are read in subqueries of an UPDATE of one table, which acquire no locks: those of a join would be
-    acquired in another order than those of a message that is written.
-    """
+    """Copy the state of conversations, whose rows are locked, to their present participants."""
     tx.execute(
         f"""
-        UPDATE participants
-        SET newest_seq = (SELECT c.last_seq {_CONVERSATION_SQL}),
-            active_tick = (SELECT {_ACTIVE_TICK_SQL} {_CONVERSATION_SQL}),
-            archived = (SELECT c.archived_at IS NOT NULL {_CONVERSATION_SQL})
-        WHERE conversation_id IN %(conversation_ids)s AND tenant_id = %(tenant_id)s AND left_at IS NULL
+        UPDATE conversations c STRAIGHT_JOIN participants p ON p.conversation_id = c.conversation_id
+        SET p.newest_seq = c.last_seq, p.active_tick = {_ACTIVE_TICK_SQL}, p.archived = (c.archived_at IS NOT NULL)
+        WHERE c.conversation_id IN %(conversation_ids)s AND c.tenant_id = %(tenant_id)s AND p.left_at IS NULL
         """,
         conversation_ids=sorted(conversation_ids) or [0],
         tenant_id=tenant_id,
