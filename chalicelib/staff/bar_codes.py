@@ -25,8 +25,8 @@ def get_bar_code(caller: Caller, member_id: int) -> RawContent:
     """Return the number of a member's patient file as a PNG of a Code 128 bar code.
 
     Raises:
-        ApiError: 404 if the tenant has no such member, it has no patient file, or a patient requests the member of
-            another account.
+        ApiError: 404 if the tenant has no such member, it was removed, it has no patient file, or a patient requests
+            the member of another account.
     """
     return _render(_get_patient_number(caller, member_id))
 
@@ -43,7 +43,7 @@ def get_bar_code_by_ticket(ticket: str) -> RawContent:
     """Return the bar code of the member whom a ticket names.
 
     Raises:
-        ApiError: 403 if the ticket has expired or is not one of ours, 404 if the member has no patient file any more.
+        ApiError: 403 if the ticket has expired or is not one of ours, 404 if the member was removed or has no patient file any more.
     """
     tenant_id, member_id, expires_at = (int(part) for part in ticket.split(".")[:3])
     is_genuine = hmac.compare_digest(_sign(tenant_id, member_id, expires_at), ticket.rpartition(".")[2])

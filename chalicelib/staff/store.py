@@ -236,7 +236,7 @@ def list_patient_labels(tx: Tx, pati_id: int) -> list[LabelRecord]:
 
 
 def find_patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int | None) -> int | None:
-    """Return the pati_id of a member; None if there is no such member or it has no patient file.
+    """Return the pati_id of a live member; None if there is no such member or it has no patient file.
 
     Args:
         user_id: the account that the member must belong to; None for any account.
@@ -244,8 +244,8 @@ def find_patient_of_member(tx: Tx, tenant_id: int, member_id: int, user_id: int 
     pati_id: int | None = tx.fetch_value(
         """
         SELECT pati_id FROM members
-        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s
-          AND (%(user_id)s IS NULL OR user_id = %(user_id)s AND live = 1)
+        WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s AND live = 1
+          AND (%(user_id)s IS NULL OR user_id = %(user_id)s)
         """,
         tenant_id=tenant_id,
         member_id=member_id,

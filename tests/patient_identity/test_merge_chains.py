@@ -24,6 +24,7 @@ from tests.support.front_desk_client import (
 from tests.support.id_numbers import build_unused_id_number
 from tests.support.staff_client import build_label_list, create_label, create_patient_file, save_patient
 
+pytestmark = pytest.mark.store
 Files = tuple[int, int, int]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib import clock
 from tests.support import bar_codes, factories
-from tests.support.client import ApiResponse, get
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 
 LINK_PATH, PICTURE_PATH = "/pati_service/wechat/bar_code_link", "/pati_service/wechat/bar_code"
@@ -63,6 +63,16 @@ def test_link_is_valid_for_half_an_hour(lin: Person, monkeypatch: pytest.MonkeyP
         response = load_picture(link)
         assert response.status == status
         assert status == 200 or response.error == "链接已失效，请重新获取"
+
+
+def test_link_of_a_removed_member_shows_nothing(hospital: Hospital) -> None:
+    factories.create_patient_file(hospital.lin)
+    link = create_link(hospital.lin)
+    removed = post("/pati_service/patient_service/member/remove", hospital.lin.token, memberId=hospital.lin.member_id)
+    assert removed.status == 200
+    assert load_picture(link).status == 404
+    for person in (hospital.lin, hospital.desk):
+        assert request_link(person, hospital.lin.member_id).status == 404
 
 
 @pytest.mark.parametrize("part", range(4))
