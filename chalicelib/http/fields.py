@@ -235,6 +235,9 @@ Gender = Annotated[Literal[0, 1, 2, 9], BeforeValidator(parse_choice), build_enu
 Relation = Annotated[Literal[1, 2, 3, 4, 5, 9], BeforeValidator(parse_choice), build_enum_schema(1, 2, 3, 4, 5, 9)]
 """A value of people.members.Relation."""
 
+GuardianRelation = Annotated[Literal[3, 5, 9], BeforeValidator(parse_choice), build_enum_schema(3, 5, 9)]
+"""What a guardian can be to a child: parent, other relative, other."""
+
 Date = Annotated[date, BeforeValidator(_require_iso_date)]
 Birthday = Annotated[Date, AfterValidator(_require_not_future)]
 

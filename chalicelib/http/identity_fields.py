@@ -6,7 +6,7 @@ from pydantic import Field
 
 from chalicelib import errors
 from chalicelib.errors import ApiError
-from chalicelib.http.fields import ContactPhone, Name, Relation, WireModel
+from chalicelib.http.fields import ContactPhone, GuardianRelation, Name, WireModel
 from chalicelib.people import documents, id_cards
 from chalicelib.people.documents import IdType
 from chalicelib.people.guardians import Guardian
@@ -28,7 +28,7 @@ class GuardianFields(WireModel):
     idType: IdTypeText = Field("", description=f"{ID_TYPE_DESCRIPTION}；空：01", examples=["01"])
     IDNo: IdNumberText = Field(examples=["11010519491231002X"])
     phone: ContactPhone
-    relation: Relation = Field(description="监护人是儿童的：3 父母，5 其他亲属，9 其他", examples=[3])
+    relation: GuardianRelation = Field(description="监护人是儿童的：3 父母，5 其他亲属，9 其他", examples=[3])
     consent: Literal[True] = Field(description="监护人同意处理儿童的个人信息", examples=[True])
 
 

@@ -192,7 +192,7 @@ CREATE TABLE guardians (
     id_type         VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     number_sealed   VARBINARY(255) NOT NULL,
     phone_sealed    VARBINARY(128) NOT NULL,
-    cont_relation   TINYINT NOT NULL,  -- what the guardian is to the child, as members.cont_relation
+    cont_relation   TINYINT NOT NULL,  -- what the guardian is to the child, as members.cont_relation: 3, 5 or 9
     consent_version INT NOT NULL,  -- of the privacy notice, 0 if the hospital has published none
     consented_at    BIGINT NOT NULL,
     changed_by      BIGINT NULL,  -- user_id

@@ -135,7 +135,7 @@ def test_adults_need_a_document_and_have_no_guardian(lin: Person) -> None:
         *(("IDNo", value) for value in (None, "", "1", build_id_number()[:17], 11)),
         *(("idType", value) for value in ("08", "999", 1)),
         *(("phone", value) for value in (None, "", "123", 13800000001)),
-        *(("relation", value) for value in (None, "", 6, "父母")),
+        *(("relation", value) for value in (None, "", 1, 2, 4, 6, "父母")),
         *(("consent", value) for value in (None, "", False, "no", 2)),
     ],
 )
