@@ -4,6 +4,7 @@ Lists are generators: they read the database while the export is written. Of con
 own messages and those of staff and the hospital, and nothing of other patients.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from chalicelib.people.guardians import Guardian
 from chalicelib.people.members import Member
 
 Json = dict[str, Any]
+SHOWN_DETAILS = ("title", "link", "caption")  # of messages.extra
 
 OWN_SENDER, HOSPITAL_SENDER = "本人", "医院"
 HOSPITAL_PRINCIPAL = "user:0"  # the sender of announcements; no person has the id 0
@@ -176,8 +178,14 @@ def _build_message(message: Message, sender: str) -> Json:
         "text": "" if message.object_key else message.content,
         "is_file": bool(message.object_key),
         "withdrawn": message.withdrawn,
-        "details": message.extra,
+        "details": _list_details(message.extra),
     }
+
+
+def _list_details(extra: str) -> Json:
+    """Return what document 002 shows of a message beside its text: not which member of staff wrote for the hospital."""
+    stored = json.loads(extra) if extra else {}
+    return {name: stored[name] for name in SHOWN_DETAILS if stored.get(name)}
 
 
 def _list_consents(tenant_id: int, user_id: int) -> list[Json]:

@@ -97,6 +97,7 @@ CREATE TABLE staff (
     totp_last_step      BIGINT NOT NULL DEFAULT 0,  -- the latest time step whose code was accepted
     totp_pending_sealed VARBINARY(255) NULL,  -- a new secret, encrypted, until its first code confirms it
     totp_pending_at     BIGINT NULL,
+    totp_pending_token_hash  BINARY(32) NULL,  -- of the session that requested the new secret
     disabled_at    BIGINT NULL,
     created_at     BIGINT NOT NULL,
     UNIQUE KEY phone (tenant_id, phone_blind)

@@ -4,6 +4,8 @@ A verified file is the only one of its identities. If another verified file has 
 the file is merged into it; with another name a person must compare the two, and merge them explicitly.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chalicelib import clock, errors
@@ -23,12 +25,41 @@ from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient
 
 
+class DocumentConflictError(ApiError):
+    """A document belongs to another verified file, or to one with another name."""
+
+    def __init__(self, text: str, owner_id: int) -> None:
+        super().__init__(errors.CONFLICT, text)
+        self.owner_id = owner_id  # pati_id of that file
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedFile:
     """The verified file of a person."""
 
     pati_id: int
     merge_id: int | None  # of the merge into it, None if the file itself was verified
+
+
+@contextmanager
+def audit_conflicts(caller: Caller, pati_id: int | None) -> Iterator[None]:
+    """Enter into the audit log that staff have named the document of another file, which the error reveals to them.
+
+    To be used around the transaction, which the error rolls back.
+
+    Args:
+        pati_id: the file for which they have named it, None for a new one.
+    """
+    try:
+        yield
+    except DocumentConflictError as conflict:
+        audit_log.insert_entry(
+            *(mysql.autocommit, caller.tenant_id, caller.principal, AuditAction.DOCUMENT_CONFLICT),
+            f"patient:{conflict.owner_id}",
+            key_id=caller.key_id or None,
+            file=pati_id,
+        )
+        raise
 
 
 def verify_in_person(
@@ -121,10 +152,11 @@ def _get_own_identity(tx: Tx, tenant_id: int, pati_id: int) -> bytes:
 
 def _require_same_person(file: Patient, owner: Patient) -> None:
     if file.status == PatientStatus.VERIFIED:
-        raise ApiError(errors.CONFLICT, f"该证件属于另一已核验的档案 {owner.pati_id}，如确为同一人请合并档案")
+        text = f"该证件属于另一已核验的档案 {owner.pati_id}，如确为同一人请合并档案"
+        raise DocumentConflictError(text, owner.pati_id)
     if not names.are_equal(file.name, owner.name):
         text = f"该证件已登记在档案 {owner.pati_id}，姓名不同，请核对；如确为同一人请合并档案"
-        raise ApiError(errors.CONFLICT, text)
+        raise DocumentConflictError(text, owner.pati_id)
 
 
 def _verify(

@@ -18,6 +18,7 @@ class SecondFactor:
     last_step: int  # the latest time step whose code was accepted
     pending_sealed: bytes | None  # the secret that waits for its first code
     pending_at: int | None
+    pending_token_hash: bytes | None  # of the session that requested it
 
 
 def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> SecondFactor:
@@ -25,7 +26,8 @@ def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> Secon
     row = tx.fetch_one(
         f"""
         SELECT totp_sealed AS sealed, totp_confirmed_at AS confirmed_at, totp_last_step AS last_step,
-          totp_pending_sealed AS pending_sealed, totp_pending_at AS pending_at
+          totp_pending_sealed AS pending_sealed, totp_pending_at AS pending_at,
+          totp_pending_token_hash AS pending_token_hash
         FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s {"FOR UPDATE" if for_update else ""}
         """,
         user_id=user_id,
@@ -35,14 +37,16 @@ def get(tx: Tx, tenant_id: int, user_id: int, for_update: bool = False) -> Secon
     return SecondFactor(**row)
 
 
-def set_pending(tx: Tx, tenant_id: int, user_id: int, sealed: bytes) -> None:
-    """Store a new secret, which replaces an earlier pending one."""
+def set_pending(tx: Tx, tenant_id: int, user_id: int, sealed: bytes, token_hash: bytes) -> None:
+    """Store a new secret that a session has requested, which replaces an earlier pending one."""
     tx.execute(
         """
-        UPDATE staff SET totp_pending_sealed = %(sealed)s, totp_pending_at = %(now)s
+        UPDATE staff
+        SET totp_pending_sealed = %(sealed)s, totp_pending_at = %(now)s, totp_pending_token_hash = %(token_hash)s
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
         """,
         sealed=sealed,
+        token_hash=token_hash,
         now=clock.now(),
         user_id=user_id,
         tenant_id=tenant_id,
@@ -56,7 +60,7 @@ def confirm(tx: Tx, tenant_id: int, user_id: int, pending_sealed: bytes, step: i
             """
             UPDATE staff
             SET totp_sealed = totp_pending_sealed, totp_confirmed_at = %(now)s, totp_last_step = %(step)s,
-              totp_pending_sealed = NULL, totp_pending_at = NULL
+              totp_pending_sealed = NULL, totp_pending_at = NULL, totp_pending_token_hash = NULL
             WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s AND totp_pending_sealed = %(pending_sealed)s
             """,
             now=clock.now(),
@@ -91,7 +95,8 @@ def reset(tx: Tx, tenant_id: int, user_id: int) -> bool:
         tx.execute(
             """
             UPDATE staff
-            SET totp_sealed = NULL, totp_confirmed_at = NULL, totp_pending_sealed = NULL, totp_pending_at = NULL
+            SET totp_sealed = NULL, totp_confirmed_at = NULL, totp_pending_sealed = NULL, totp_pending_at = NULL,
+              totp_pending_token_hash = NULL
             WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
             """,
             user_id=user_id,

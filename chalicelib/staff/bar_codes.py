@@ -43,7 +43,8 @@ def get_bar_code_by_ticket(ticket: str) -> RawContent:
     """Return the bar code of the member whom a ticket names.
 
     Raises:
-        ApiError: 403 if the ticket has expired or is not one of ours, 404 if the member was removed or has no patient file any more.
+        ApiError: 403 if the ticket has expired or is not one of ours, 404 if the member was removed or has no patient
+            file any more.
     """
     tenant_id, member_id, expires_at = (int(part) for part in ticket.split(".")[:3])
     is_genuine = hmac.compare_digest(_sign(tenant_id, member_id, expires_at), ticket.rpartition(".")[2])

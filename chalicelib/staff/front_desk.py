@@ -59,7 +59,8 @@ def verify(caller: Caller, request: VerifyPatientRequest) -> VerifyPatientRespon
     """
     field_encryption.preload_keys()
     document = _parse_document(caller, request)
-    verified, file, present = merging.run_transaction(lambda tx: _verify(tx, caller, request, document))
+    with verification.audit_conflicts(caller, request.pati_id):
+        verified, file, present = merging.run_transaction(lambda tx: _verify(tx, caller, request, document))
     outbox.wake_worker()
     return VerifyPatientResponse(
         pati_id=str(verified.pati_id),

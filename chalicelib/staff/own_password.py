@@ -29,11 +29,14 @@ def change_password(caller: Caller, request: ChangeStaffPasswordRequest) -> None
         sessions.end_others(tx, caller)
 
     mysql.run_transaction(change)
+    record_success(caller, member)
     tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
 
 
 def require_password(caller: Caller, field: str, password: str) -> StaffMember:
     """Return the member of staff who is signed in if they have entered their password again.
+
+    Call `record_success` once nothing else is wrong, such as the code of the second factor.
 
     Raises:
         ApiError: 400 if it is wrong, 429 after too many wrong ones.
@@ -44,8 +47,13 @@ def require_password(caller: Caller, field: str, password: str) -> StaffMember:
     attempts.consume_password_try(*subject)
     if not passwords.matches(password, member.password_hash):
         raise ApiError(BAD_PARAMETER, f"{field}：密码错误")
-    attempts.record_success(*subject)
+    attempts.restore_password_try(*subject)
     return member
+
+
+def record_success(caller: Caller, member: StaffMember) -> None:
+    """Record that a member of staff has proved again who they are, so that they are known in the network."""
+    attempts.record_success(caller.tenant_id, PersonKind.STAFF, member.phone_blind, caller.address)
 
 
 def require_not_personal(field: str, password: str, phone: str, name: str) -> None:

@@ -13,7 +13,10 @@ from chalicelib.staff.staff_models import StaffReference
 
 
 def begin(caller: Caller, request: NewSecondFactorRequest) -> NewSecondFactor:
-    """Return a new secret. A secret in force stays until the new one is confirmed. A double click gets the same one.
+    """Return a new secret. A secret in force stays until the new one is confirmed.
+
+    A double click gets the same one, in the same session only: a stranger who knows the password, or has seen the code,
+    must not learn a secret that its owner is about to confirm.
 
     Raises:
         ApiError: 400 for a wrong password, 401 without a code of the secret in force, 429 after too many wrong ones.
@@ -21,18 +24,19 @@ def begin(caller: Caller, request: NewSecondFactorRequest) -> NewSecondFactor:
     tenant_id, user_id = caller.tenant_id, caller.user_id
     member = own_password.require_password(caller, "password", request.password)
     code = second_factor.check_code(tenant_id, user_id, request.otp)
-    new = second_factor.seal(tenant_id, user_id, totp.generate_secret())
+    new, session = second_factor.seal(tenant_id, user_id, totp.generate_secret()), bytes.fromhex(caller.token_hash_hex)
 
     def save(tx: Tx) -> bytes:
         factor = second_factors.get(tx, tenant_id, user_id, for_update=True)
         since = clock.now() - double_submission.WINDOW
-        if factor.pending_sealed and (factor.pending_at or 0) > since:
+        if factor.pending_sealed and (factor.pending_at or 0) > since and factor.pending_token_hash == session:
             return factor.pending_sealed
         second_factor.use_up(tx, tenant_id, user_id, code)
-        second_factors.set_pending(tx, tenant_id, user_id, new)
+        second_factors.set_pending(tx, tenant_id, user_id, new, session)
         return new
 
     secret = second_factor.unseal(tenant_id, user_id, mysql.run_transaction(save))
+    own_password.record_success(caller, member)
     hospital = tenants.get_name(mysql.autocommit, tenant_id)
     return NewSecondFactor(secret=secret, url=totp.build_url(secret, hospital, member.name))
 

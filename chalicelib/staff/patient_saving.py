@@ -16,6 +16,7 @@ from chalicelib.http import identity_fields
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 from chalicelib.patient_identity import verification
+from chalicelib.patient_identity.verification import DocumentConflictError
 from chalicelib.people import (
     documents,
     double_submission,
@@ -70,22 +71,26 @@ def save(caller: Caller, request: SavePatientRequest, idempotency_key: str | Non
     """
     field_encryption.preload_keys()
     form = _parse(caller, request, idempotency_key)
-    tries = MAX_TRIES
-    while True:
-        try:
-            pati_id, patient_labels = mysql.run_transaction(lambda tx: _create_or_update(tx, caller, form))
-            break
-        except mysql.DuplicateKeyError as error:
-            tries -= 1
-            if error.key == "idempotency_key":
-                pati_id, patient_labels = mysql.run_autocommit(lambda tx: _get_earlier_result(tx, caller, form))
-                break
-            if error.key != "identity" or not tries:
-                raise
+    with verification.audit_conflicts(caller, request.pati_id):
+        pati_id, patient_labels = _save(caller, form)
     outbox.wake_worker()
     shown = build_labels(patient_labels)
     first = shown[0] if shown else Label(label_name="", label_id="")
     return SavePatientResponse(pati_id=str(pati_id), label_name=first.label_name, label_id=first.label_id, list=shown)
+
+
+def _save(caller: Caller, form: PatientForm) -> tuple[int, list[LabelRecord]]:
+    """Return the file and its labels."""
+    tries = MAX_TRIES
+    while True:
+        try:
+            return mysql.run_transaction(lambda tx: _create_or_update(tx, caller, form))
+        except mysql.DuplicateKeyError as error:
+            tries -= 1
+            if error.key == "idempotency_key":
+                return mysql.run_autocommit(lambda tx: _get_earlier_result(tx, caller, form))
+            if error.key != "identity" or not tries:
+                raise
 
 
 def build_labels(patient_labels: list[LabelRecord]) -> list[Label]:
@@ -155,7 +160,7 @@ def _find_verified(tx: Tx, tenant_id: int, form: PatientForm) -> int | None:
         return None
     pati_id = patient_documents.find_verified_by_identity(tx, tenant_id, form.primary.identity_blind)
     if pati_id and not names.are_equal(patients.get(tx, tenant_id, pati_id).name, form.request.pati_name):
-        raise ApiError(errors.CONFLICT, "该证件号码已用另一姓名建档")
+        raise DocumentConflictError("该证件号码已用另一姓名建档", pati_id)
     return pati_id
 
 
@@ -249,8 +254,8 @@ def _choose_primary(tx: Tx, tenant_id: int, pati_id: int, primary: Document | No
 
 def _require_unowned(tx: Tx, tenant_id: int, pati_id: int, document: Document) -> None:
     owner = patient_documents.find_verified_by_identity(tx, tenant_id, document.identity_blind)
-    if owner not in (None, pati_id):
-        raise ApiError(errors.CONFLICT, "该证件号码已建档")
+    if owner is not None and owner != pati_id:
+        raise DocumentConflictError("该证件号码已建档", owner)
 
 
 def _find_double_submission(

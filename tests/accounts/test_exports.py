@@ -292,7 +292,16 @@ def test_withdrawn_messages_have_no_content(hospital: Hospital, lin: Person, che
     helpdesk_client.call_messagecenter(lin, "withdrawMessage", messageId=message, userType=2)
     [conversation] = export(lin, hospital)["conversations"]
     [withdrawn] = conversation["messages"]
-    assert (withdrawn["withdrawn"], withdrawn["text"], withdrawn["details"]) == (True, "", "")
+    assert (withdrawn["withdrawn"], withdrawn["text"], withdrawn["details"]) == (True, "", {})
+
+
+def test_announcement_does_not_name_its_author(hospital: Hospital, lin: Person) -> None:
+    card: dict[str, Any] = {"itemType": 2, "title": "缴费", "link": "https://example.com/pay"}
+    helpdesk_client.add_message(hospital.desk, "点此缴费", ownType=2, receiveId=lin.user_id, **card)
+    [conversation] = export(lin, hospital)["conversations"]
+    [message] = conversation["messages"]
+    assert (message["from"], message["text"]) == ("医院", "点此缴费")
+    assert message["details"] == {"title": "缴费", "link": "https://example.com/pay"}
 
 
 def test_pictures_are_named_and_not_contained(hospital: Hospital, lin: Person, chen: Person) -> None:

@@ -1,5 +1,6 @@
 """Documents, verification and guardians of patient files, as staff enter, find and see them."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -11,8 +12,9 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
 from chalicelib.staff import list_store
-from tests.support import staff_client
+from tests.support import front_desk_client, staff_client
 from tests.support.accounts_client import add_member, list_members
+from tests.support.booking_client import list_rows
 from tests.support.client import ApiResponse
 from tests.support.factories import Hospital, Person
 from tests.support.id_numbers import build_id_number, build_unused_id_number
@@ -156,6 +158,24 @@ def test_document_of_another_verified_file_is_a_conflict(
     if "documents" in build(number):
         new = {"pati_id_type": "03", "pati_id_number": "E99999999", **build(number)}
         assert save_patient(hospital.desk, **new).status == 409
+
+
+def test_conflict_is_in_the_audit_log(hospital: Hospital) -> None:
+    """It tells staff that the hospital has a file with this document."""
+    number = build_unused_id_number()
+    owner = create_patient_file(hospital.desk, pati_id_number=number)
+    other = create_patient_file(hospital.desk, **PASSPORT)
+    assert save_patient(hospital.chen, pati_id_number=number, pati_name="王五").status == 409
+    assert save_patient(hospital.desk, pati_id=other, pati_id_number=number).status == 409
+    assert front_desk_client.verify_patient(hospital.desk, other, pati_id_number=number).status == 409
+    rows = [row for row in list_rows("audit_log", hospital) if row["action"] == "document_conflict"]
+    entries = [(row["actor"].decode(), row["subject"].decode(), json.loads(row["detail"])) for row in rows]
+    desk, subject = hospital.desk.principal, f"patient:{owner}"
+    assert entries == [
+        (hospital.chen.principal, subject, {"file": None}),
+        (desk, subject, {"file": int(other)}),
+        (desk, subject, {"file": int(other)}),
+    ]
 
 
 def test_merged_file_cannot_be_changed_and_leads_to_the_other(hospital: Hospital) -> None:

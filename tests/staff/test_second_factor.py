@@ -209,6 +209,28 @@ class TestSetUp:
         later(6)
         assert begin(chen.token).data["secret"] != responses[0].data["secret"]
 
+    def test_another_session_gets_another_secret(self, chen: Person) -> None:
+        """It may be that of a stranger who knows the password."""
+        stranger, own = (sign_in(chen).data["token"] for _ in range(2))
+        assert begin(own).data["secret"] != begin(stranger).data["secret"]
+
+    def test_code_that_was_used_gives_no_secret_to_another_session(self, chen: Person, later: Later) -> None:
+        former = set_up(chen, later)
+        stranger = sign_in(chen, show_code(former)).data["token"]
+        later(30)
+        code = show_code(former)
+        new = begin(chen.token, otp=code).data["secret"]
+        assert begin(stranger, otp=code).error == "动态验证码已使用，请等待下一个"
+        assert begin(chen.token, otp=code).data["secret"] == new, "a double click"
+
+    def test_password_without_the_code_makes_no_network_known(self, chen: Person, later: Later) -> None:
+        former = set_up(chen, later)
+        mysql.autocommit.execute("DELETE FROM known_networks")
+        count = "SELECT COUNT(*) FROM known_networks WHERE tenant_id = %(id)s"
+        for otp, known in ((None, 0), ("000000", 0), (show_code(former), 1)):
+            begin(chen.token, otp=otp)
+            assert mysql.autocommit.fetch_value(count, id=chen.tenant_id) == known, otp
+
     def test_wrong_code_confirms_nothing(self, chen: Person) -> None:
         begin(chen.token)
         response = confirm(chen.token, "000000")

@@ -65,7 +65,7 @@ def list_day(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
 def _find_and_register(caller: Caller, request: RegisterRequest) -> RegisterResult:
     keys = _get_keys(mysql.autocommit, caller, request)
     if request.document_checked:
-        serial_no, is_new = _verify_and_register(caller, request)
+        serial_no, is_new = _verify_and_register(caller, request, keys)
     else:
         serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys, keys.pati_id))
     if is_new:
@@ -80,7 +80,7 @@ def _get_keys(tx: Tx, caller: Caller, request: RegisterRequest) -> BookingKeys:
     return keys
 
 
-def _verify_and_register(caller: Caller, request: RegisterRequest) -> tuple[int, bool]:
+def _verify_and_register(caller: Caller, request: RegisterRequest, found: BookingKeys) -> tuple[int, bool]:
     """Verify the patient's file, or merge it into the verified one, and register the booking. Returns as _register."""
     from chalicelib.patient_identity import merging, verification  # most registrations need neither
 
@@ -89,7 +89,8 @@ def _verify_and_register(caller: Caller, request: RegisterRequest) -> tuple[int,
         verified = verification.verify_in_person(tx, caller, keys.pati_id, None, how)
         return _register(tx, caller, keys, verified.pati_id)
 
-    return merging.run_transaction(work)
+    with verification.audit_conflicts(caller, found.pati_id):
+        return merging.run_transaction(work)
 
 
 def _register(tx: Tx, caller: Caller, keys: BookingKeys, pati_id: int) -> tuple[int, bool]:
