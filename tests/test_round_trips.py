@@ -14,7 +14,7 @@ from chalicelib import clock
 from chalicelib.adapters import redis as cache
 from chalicelib.consult import session_cache
 from chalicelib.identity import sms_codes, tokens
-from chalicelib.identity.sms_codes import CodePurpose
+from chalicelib.identity.code_store import CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.people import phones
 from tests.support import booking_client, factories
@@ -177,6 +177,7 @@ def send_reset_code(hospital: Hospital, phone: str, request_id: int) -> None:
         "subject": subject.hex(),
         "purpose": CodePurpose.RESET_PASSWORD,
         "request_id": request_id,
+        "network": "203.0.113.7",
         "until": clock.now() + clock.DAY,
         "recipient": {"phone_sealed": base64.b64encode(sealed).decode()},
     }

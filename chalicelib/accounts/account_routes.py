@@ -126,7 +126,7 @@ def change_phone_code(caller: Caller, body: PhoneCodeRequest) -> None:
     phone_changes.request_code(caller, body)
 
 
-@routes.post("/pati_service/patient_service/change_phone", callers=[Role.PATIENT], errors=[CONFLICT])
+@routes.post("/pati_service/patient_service/change_phone", callers=[Role.PATIENT], errors=[CONFLICT, TOO_MANY_REQUESTS])
 def change_phone(caller: Caller, body: ChangePhoneRequest) -> None:
     """更换手机号
 

@@ -16,7 +16,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import sms_codes, tokens
 from chalicelib.identity.callers import Caller
-from chalicelib.identity.sms_codes import CodePurpose
+from chalicelib.identity.code_store import CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 from chalicelib.people import account_phones, account_states, accounts, members, patients
@@ -70,7 +70,8 @@ def _verify_owner(caller: Caller, account: Account, request: CloseAccountRequest
         return b""
     if request.verCode is None:
         raise ApiError(errors.BAD_PARAMETER, "password：请输入密码，或以 verCode 代替")
-    return sms_codes.verify(caller.tenant_id, account.phone_blind or b"", CodePurpose.CLOSE_ACCOUNT, request.verCode)
+    subject = account.phone_blind or b""
+    return sms_codes.verify(caller.tenant_id, subject, CodePurpose.CLOSE_ACCOUNT, request.verCode, caller.address)
 
 
 def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:

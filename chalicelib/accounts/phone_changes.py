@@ -12,7 +12,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import confirmations, sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller
-from chalicelib.identity.sms_codes import CodePurpose
+from chalicelib.identity.code_store import CodePurpose
 from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
@@ -53,8 +53,8 @@ def change(caller: Caller, request: ChangePhoneRequest) -> None:
             return
         raise ApiError(errors.BAD_PARAMETER, "phone：与现在的手机号相同")
     old_blind = account.phone_blind or b""
-    old_hash = _verify(tenant_id, old_blind, CodePurpose.CHANGE_PHONE_OLD, request.oldCode, "oldCode")
-    new_hash = _verify(tenant_id, new_blind, CodePurpose.CHANGE_PHONE_NEW, request.newCode, "newCode")
+    old_hash = _verify(caller, old_blind, CodePurpose.CHANGE_PHONE_OLD, request.oldCode, "oldCode")
+    new_hash = _verify(caller, new_blind, CodePurpose.CHANGE_PHONE_NEW, request.newCode, "newCode")
 
     def replace(tx: Tx) -> None:
         if accounts.get(tx, tenant_id, caller.user_id, for_update=True).phone_blind != old_blind:
@@ -99,10 +99,12 @@ def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
     outbox.wake_worker()
 
 
-def _verify(tenant_id: int, subject: bytes, purpose: CodePurpose, code: str, field: str) -> bytes:
+def _verify(caller: Caller, subject: bytes, purpose: CodePurpose, code: str, field: str) -> bytes:
     try:
-        return sms_codes.verify(tenant_id, subject, purpose, code)
+        return sms_codes.verify(caller.tenant_id, subject, purpose, code, caller.address)
     except ApiError as error:
+        if error.kind is not errors.BAD_PARAMETER:
+            raise
         raise ApiError(error.kind, f"{field}：验证码错误或已过期，请重新获取") from None
 
 

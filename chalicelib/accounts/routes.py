@@ -42,7 +42,7 @@ from chalicelib.http import session_fields
 from chalicelib.http.session_fields import EndSessionRequest, ListedSession
 from chalicelib.identity import sessions, sms_codes
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.identity.sms_codes import CodePurpose
+from chalicelib.identity.code_store import CodePurpose
 
 
 @routes.get(
@@ -51,12 +51,14 @@ from chalicelib.identity.sms_codes import CodePurpose
 def register_code(caller: Caller, query: PhoneQuery) -> None:
     """患者注册获取手机验证码
 
-    Sends an SMS with six digits, valid for 5 minutes and 5 tries. Limits per phone: one a minute, 5 an hour, 10 a day.
+    Sends an SMS with six digits, valid for 5 minutes, 5 tries from the requesting address and 5 from all others. Limits
+    for a phone and an address: one a minute, 5 an hour, 10 a day; for a phone and all addresses at which its owner is
+    not known: 20 a day.
     """
     sms_codes.request_code(caller.tenant_id, query.phone, CodePurpose.SIGN_UP, caller.address)
 
 
-@routes.post("/pati_service/patient_service/register", callers=[Role.PUBLIC], errors=[CONFLICT])
+@routes.post("/pati_service/patient_service/register", callers=[Role.PUBLIC], errors=[CONFLICT, TOO_MANY_REQUESTS])
 def register(caller: Caller, body: SignUpRequest) -> SignInResponse:
     """患者注册"""
     return sign_in.sign_up(caller, body)
@@ -75,7 +77,11 @@ def reset_code(caller: Caller, query: PhoneQuery) -> None:
     sms_codes.request_code(caller.tenant_id, query.phone, CodePurpose.RESET_PASSWORD, caller.address)
 
 
-@routes.post("/pati_service/patient_service/reset_password/phone_identifying_code_validate", callers=[Role.PUBLIC])
+@routes.post(
+    "/pati_service/patient_service/reset_password/phone_identifying_code_validate",
+    callers=[Role.PUBLIC],
+    errors=[TOO_MANY_REQUESTS],
+)
 def validate_reset_code(caller: Caller, body: VerifyCodeRequest) -> None:
     """患者忘记密码，手机验证码验证
 
@@ -84,7 +90,7 @@ def validate_reset_code(caller: Caller, body: VerifyCodeRequest) -> None:
     sign_in.check_code(caller, body)
 
 
-@routes.post("/pati_service/patient_service/reset_password", callers=[Role.PUBLIC])
+@routes.post("/pati_service/patient_service/reset_password", callers=[Role.PUBLIC], errors=[TOO_MANY_REQUESTS])
 def reset_password(caller: Caller, body: ResetPasswordRequest) -> None:
     """患者重置密码，通过手机验证码重置密码
 

@@ -15,7 +15,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.identity.sms_codes import CodePurpose
+from chalicelib.identity.code_store import CodePurpose
 from chalicelib.people import account_phones, account_states, accounts, double_submission, phones
 from chalicelib.people.accounts import Account
 from chalicelib.people.roles import PersonKind
@@ -40,7 +40,7 @@ def sign_up(caller: Caller, request: SignUpRequest) -> SignInResponse:
 
 def _create_account(caller: Caller, request: SignUpRequest) -> SignInResponse:
     phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
-    code_hash = sms_codes.verify(caller.tenant_id, phone_blind, CodePurpose.SIGN_UP, request.verCode)
+    code_hash = sms_codes.verify(caller.tenant_id, phone_blind, CodePurpose.SIGN_UP, request.verCode, caller.address)
     password_hash = passwords.hash_password(request.password)
     field_encryption.preload_keys()
 
@@ -120,7 +120,7 @@ def check_code(caller: Caller, request: VerifyCodeRequest) -> None:
         ApiError: 400 for a wrong code.
     """
     phone_blind = phones.compute_blind_index(caller.tenant_id, request.phone)
-    sms_codes.verify(caller.tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, request.verCode)
+    sms_codes.verify(caller.tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, request.verCode, caller.address)
 
 
 def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
@@ -133,7 +133,7 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
     """
     tenant_id = caller.tenant_id
     phone_blind = phones.compute_blind_index(tenant_id, request.phone)
-    code_hash = sms_codes.verify(tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, request.verCode)
+    code_hash = sms_codes.verify(tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, request.verCode, caller.address)
     password_hash = passwords.hash_password(request.newPassword)
 
     def reset(tx: Tx) -> str:

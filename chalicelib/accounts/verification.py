@@ -16,7 +16,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, sms_codes
 from chalicelib.identity.callers import Caller
-from chalicelib.identity.sms_codes import CodePurpose
+from chalicelib.identity.code_store import CodePurpose
 from chalicelib.patient_identity import merging
 from chalicelib.people import double_submission, members, patients
 from chalicelib.people.members import Member
@@ -108,7 +108,7 @@ def _bind_by_code(caller: Caller, claim: Claim | None, request: VerifyMemberRequ
         return claim is not None and _bind(tx, tenant_id, member_id, claim, VerificationMethod.CODE, caller)
 
     try:
-        code_hash = sms_codes.verify(tenant_id, subject, CodePurpose.VERIFY_MEMBER, request.verCode)
+        code_hash = sms_codes.verify(tenant_id, subject, CodePurpose.VERIFY_MEMBER, request.verCode, caller.address)
         return merging.run_transaction(consume_and_bind)
     except ApiError as error:
         if error.kind != errors.BAD_PARAMETER:

@@ -8,7 +8,7 @@ elsewhere nor guesses for other phones count, and the network has a quota for th
 that others in the network cannot lock out the owner for long (docs/decisions/0026).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ class _Guess:
 
     @property
     def of_network(self) -> str:
-        return f"{self.kind}::{self.network}"
+        return _name_network(self.kind, self.network)
 
 
 def consume_try(tenant_id: int, subject: str, max_tries: int = MAX_TRIES) -> None:
@@ -96,7 +96,7 @@ def consume_password_try(tenant_id: int, kind: PersonKind, phone_blind: bytes, a
         mysql.run_transaction(lambda tx: _consume_password_try(tx, guess))
     except ApiError as error:
         if error.kind is errors.TOO_MANY_REQUESTS:
-            _count_rejection(guess)
+            count_network_failure(tenant_id, kind, guess.network)
         raise
 
 
@@ -120,6 +120,24 @@ def record_success(tenant_id: int, kind: PersonKind, phone_blind: bytes, address
         _delete(tx, tenant_id, guess.of_phone, guess.of_phone_and_network)
 
     mysql.run_autocommit(record)
+
+
+def is_network_locked(tenant_id: int, kind: PersonKind, network: str) -> bool:
+    """Return whether there were too many failures and rejected requests from a network."""
+    subject, since = _name_network(kind, network), clock.now() - LOCKOUT_DURATION
+    return _find_failures(mysql.autocommit, tenant_id, [subject], since).get(subject, 0) >= MAX_TRIES_PER_ADDRESS
+
+
+def count_network_failure(tenant_id: int, kind: PersonKind, network: str) -> None:
+    """Count a failure or a rejected request against its network. If that is locked, nothing is written."""
+    limits = {_name_network(kind, network): MAX_TRIES_PER_ADDRESS}
+    with suppress(ApiError):
+        mysql.run_transaction(lambda tx: _count_failure(tx, tenant_id, limits))
+
+
+def build_lockout_error(text: str = TOO_MANY_TRIES_TEXT, duration: int = LOCKOUT_DURATION) -> ApiError:
+    """Return the error of a subject that is locked."""
+    return ApiError(errors.TOO_MANY_REQUESTS, text, retry_after=duration // clock.SECOND)
 
 
 def unlock(tenant_id: int, kind: PersonKind, phone_blind: bytes) -> None:
@@ -175,12 +193,6 @@ def _build_known_quota() -> Quota:
     return Quota(MAX_TRIES_FROM_KNOWN_NETWORK, KNOWN_NETWORK_INTERVAL)
 
 
-def _count_rejection(guess: _Guess) -> None:
-    limits = {guess.of_network: MAX_TRIES_PER_ADDRESS}
-    with suppress(ApiError):  # it is locked
-        mysql.run_transaction(lambda tx: _count_failure(tx, guess.tenant_id, limits))
-
-
 def _restore_password_try(tx: Tx, guess: _Guess) -> None:
     if _is_known(tx, guess):
         quotas.give_back(tx, guess.tenant_id, guess.of_phone_and_network, _build_known_quota())
@@ -210,12 +222,16 @@ def _count_failure(
     for is_counted in (False, True):
         failures = _find_failures(tx, tenant_id, limits, now - duration)
         if any(failures.get(subject, 0) >= limit + is_counted for subject, limit in limits.items()):
-            raise ApiError(errors.TOO_MANY_REQUESTS, text, retry_after=duration // clock.SECOND)
+            raise build_lockout_error(text, duration)
         if not is_counted:
             _increment(tx, tenant_id, limits, now, duration)
 
 
-def _find_failures(tx: Tx, tenant_id: int, subjects: Mapping[str, int], since: int) -> dict[str, int]:
+def _name_network(kind: PersonKind, network: str) -> str:
+    return f"{kind}::{network}"
+
+
+def _find_failures(tx: Tx, tenant_id: int, subjects: Iterable[str], since: int) -> dict[str, int]:
     rows = tx.fetch_all(
         """
         SELECT subject, failures FROM attempts
@@ -228,7 +244,7 @@ def _find_failures(tx: Tx, tenant_id: int, subjects: Mapping[str, int], since: i
     return {row["subject"].decode(): row["failures"] for row in rows}
 
 
-def _increment(tx: Tx, tenant_id: int, subjects: Mapping[str, int], now: int, duration: int) -> None:
+def _increment(tx: Tx, tenant_id: int, subjects: Iterable[str], now: int, duration: int) -> None:
     """Count one failure of each subject, and lock their rows until the transaction ends."""
     tx.execute_many(
         f"""

@@ -1,11 +1,25 @@
 """SQL of codes and code_requests."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from chalicelib.adapters.mysql import Row, Tx
+from chalicelib import clock
+from chalicelib.adapters.mysql import Tx
+from chalicelib.people.roles import PersonKind
 
 _WHERE_CODE_SQL = "WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND purpose = %(purpose)s"
+
+
+class CodePurpose(StrEnum):
+    """What a code may be used for (codes.purpose)."""
+
+    SIGN_UP = "sign_up"
+    RESET_PASSWORD = "reset"
+    CHANGE_PHONE_OLD = "change_phone_old"
+    CHANGE_PHONE_NEW = "change_phone_new"
+    CLOSE_ACCOUNT = "close_account"
+    VERIFY_MEMBER = "verify_member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +36,16 @@ class CodeKey:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeRequest:
+    """An accepted request for a code to a phone."""
+
+    network: str
+    purpose: str
+    requested_at: int
+    is_known: bool  # whether the owner of the phone is known in the network
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCode:
     """The hash of a code."""
 
@@ -35,116 +59,176 @@ def lock_tenant(tx: Tx, tenant_id: int) -> None:
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
 
 
-def count_requests(tx: Tx, tenant_id: int, column: str, value: bytes, since: int) -> tuple[int, int]:
-    """Return how many codes were requested after an instant, and the instant of the first of them, 0 if there is none.
-
-    Args:
-        column: subject or address.
-    """
-    row: Row | None = tx.fetch_one(
-        f"""
-        SELECT COUNT(*) AS requests, COALESCE(MIN(requested_at), 0) AS oldest FROM code_requests
-        WHERE tenant_id = %(tenant_id)s AND {column} = %(value)s AND requested_at > %(since)s
+def list_requests_for_phone(tx: Tx, tenant_id: int, phone_blind: bytes, since: int) -> list[CodeRequest]:
+    """Return the requests for codes to a patient's phone after an instant, the first one first."""
+    rows = tx.fetch_all(
+        """
+        SELECT r.network, r.purpose, r.requested_at, k.network IS NOT NULL AS is_known
+        FROM code_requests r
+        LEFT JOIN known_networks k ON k.tenant_id = r.tenant_id AND k.kind = %(kind)s
+          AND k.phone_blind = r.phone_blind AND k.network = r.network AND k.known_until > %(now)s
+        WHERE r.tenant_id = %(tenant_id)s AND r.phone_blind = %(phone_blind)s AND r.requested_at > %(since)s
+        ORDER BY r.requested_at
         """,
         tenant_id=tenant_id,
-        value=value,
+        phone_blind=phone_blind,
         since=since,
+        kind=PersonKind.PATIENT,
+        now=clock.now(),
     )
-    return (row["requests"], row["oldest"]) if row else (0, 0)
+    return [
+        CodeRequest(**{**row, "network": row["network"].decode(), "is_known": bool(row["is_known"])}) for row in rows
+    ]
 
 
-def insert_request(tx: Tx, key: CodeKey, address: str, now: int) -> int:
-    """Insert an accepted request and return its request_id."""
-    return tx.insert(
+def list_requests_of_subject(tx: Tx, key: CodeKey, since: int) -> list[int]:
+    """Return the instants of the requests for codes of a key after an instant, the first one first."""
+    rows = tx.fetch_all(
         """
-        INSERT INTO code_requests (tenant_id, subject, purpose, address, requested_at)
-        VALUES (%(tenant_id)s, %(subject)s, %(purpose)s, %(address)s, %(now)s)
+        SELECT requested_at FROM code_requests
+        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND purpose = %(purpose)s AND requested_at > %(since)s
+        ORDER BY requested_at
         """,
         **key.build_parameters(),
-        address=address.encode()[:64],
+        since=since,
+    )
+    return [row["requested_at"] for row in rows]
+
+
+def insert_request(tx: Tx, key: CodeKey, network: str, phone_blind: bytes | None, now: int) -> int:
+    """Insert an accepted request and return its request_id.
+
+    Args:
+        phone_blind: None if the phone is still to be determined, see `assign_phone`.
+    """
+    return tx.insert(
+        """
+        INSERT INTO code_requests (tenant_id, subject, purpose, network, phone_blind, requested_at)
+        VALUES (%(tenant_id)s, %(subject)s, %(purpose)s, %(network)s, %(phone_blind)s, %(now)s)
+        """,
+        **key.build_parameters(),
+        network=network.encode(),
+        phone_blind=phone_blind,
         now=now,
     )
 
 
-def was_requested_since(tx: Tx, key: CodeKey, address: str, since: int) -> bool:
-    """Return whether an equal request was counted after an instant."""
+def assign_phone(tx: Tx, tenant_id: int, request_id: int, phone_blind: bytes) -> None:
+    """Record to which phone the code of a request is sent."""
+    tx.execute(
+        """
+        UPDATE code_requests SET phone_blind = %(phone_blind)s
+        WHERE tenant_id = %(tenant_id)s AND request_id = %(request_id)s
+        """,
+        tenant_id=tenant_id,
+        request_id=request_id,
+        phone_blind=phone_blind,
+    )
+
+
+def was_requested_since(tx: Tx, key: CodeKey, network: str, since: int) -> bool:
+    """Return whether an equal request was accepted after an instant."""
     found = tx.fetch_value(
         """
         SELECT 1 FROM code_requests
-        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND purpose = %(purpose)s AND address = %(address)s
+        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND purpose = %(purpose)s AND network = %(network)s
           AND requested_at > %(since)s LIMIT 1
         """,
         **key.build_parameters(),
-        address=address.encode()[:64],
+        network=network.encode(),
         since=since,
     )
     return found is not None
 
 
-def list_codes_since(tx: Tx, key: CodeKey, request_id: int) -> list[StoredCode]:
-    """Return the stored codes of a request and of later ones."""
+def list_codes_since(tx: Tx, key: CodeKey, network: str, request_id: int) -> list[StoredCode]:
+    """Return the stored codes of a request and of later ones of the same network."""
     rows = tx.fetch_all(
-        f"SELECT request_id, code_hash, is_used FROM codes {_WHERE_CODE_SQL} AND request_id >= %(request_id)s",
+        f"""
+        SELECT request_id, code_hash, is_used FROM codes
+        {_WHERE_CODE_SQL} AND network = %(network)s AND request_id >= %(request_id)s
+        """,
         **key.build_parameters(),
+        network=network.encode(),
         request_id=request_id,
     )
     return [StoredCode(**{**row, "is_used": bool(row["is_used"])}) for row in rows]
 
 
-def upsert_code(tx: Tx, key: CodeKey, request_id: int, code_hash: bytes, expires_at: int) -> None:
+def upsert_code(tx: Tx, key: CodeKey, network: str, request_id: int, code_hash: bytes, expires_at: int) -> None:
     """Insert a code, or extend its lifetime at a retry."""
     tx.execute(
         """
-        INSERT INTO codes (tenant_id, subject, purpose, request_id, code_hash, expires_at)
-        VALUES (%(tenant_id)s, %(subject)s, %(purpose)s, %(request_id)s, %(code_hash)s, %(expires_at)s)
+        INSERT INTO codes (tenant_id, subject, purpose, request_id, network, code_hash, expires_at)
+        VALUES (%(tenant_id)s, %(subject)s, %(purpose)s, %(request_id)s, %(network)s, %(code_hash)s, %(expires_at)s)
         ON DUPLICATE KEY UPDATE expires_at = %(expires_at)s
         """,
         **key.build_parameters(),
         request_id=request_id,
+        network=network.encode(),
         code_hash=code_hash,
         expires_at=expires_at,
     )
 
 
-def delete_earlier_codes(tx: Tx, key: CodeKey, request_id: int) -> None:
-    """Delete the codes of earlier requests."""
+def delete_earlier_codes(tx: Tx, key: CodeKey, network: str, request_id: int) -> None:
+    """Delete the codes of earlier requests of a network. A stranger's request must not end the owner's code."""
     tx.execute(
-        f"DELETE FROM codes {_WHERE_CODE_SQL} AND request_id < %(request_id)s",
+        f"DELETE FROM codes {_WHERE_CODE_SQL} AND network = %(network)s AND request_id < %(request_id)s",
         **key.build_parameters(),
+        network=network.encode(),
         request_id=request_id,
     )
 
 
-def consume_tries(tx: Tx, key: CodeKey, max_tries: int, now: int) -> dict[int, bytes]:
-    """Count a try of each valid code that has tries left; return their hashes by request_id."""
+def consume_tries(
+    tx: Tx, key: CodeKey, network: str, max_tries: int, max_tries_of_others: int, now: int
+) -> dict[int, bytes]:
+    """Count a try of each valid code that has tries left; return their hashes by request_id.
+
+    Args:
+        network: which sends the guess.
+        max_tries: for the codes that it has requested.
+        max_tries_of_others: for other codes, from all networks that have not requested them.
+    """
     rows = tx.fetch_all(
         f"""
         SELECT request_id, code_hash FROM codes
-        {_WHERE_CODE_SQL} AND is_used = 0 AND attempts < %(max_tries)s AND expires_at > %(now)s
+        {_WHERE_CODE_SQL} AND is_used = 0 AND expires_at > %(now)s
+          AND IF(network = %(network)s, attempts < %(max_tries)s, other_attempts < %(max_tries_of_others)s)
         FOR UPDATE
         """,
         **key.build_parameters(),
+        network=network.encode(),
         max_tries=max_tries,
+        max_tries_of_others=max_tries_of_others,
         now=now,
     )
     stored = {row["request_id"]: row["code_hash"] for row in rows}
     if stored:
         tx.execute(
-            f"UPDATE codes SET attempts = attempts + 1 {_WHERE_CODE_SQL} AND request_id IN %(request_ids)s",
+            f"""
+            UPDATE codes SET attempts = attempts + (network = %(network)s),
+                other_attempts = other_attempts + (network <> %(network)s)
+            {_WHERE_CODE_SQL} AND request_id IN %(request_ids)s
+            """,
             **key.build_parameters(),
+            network=network.encode(),
             request_ids=list(stored),
         )
     return stored
 
 
-def restore_tries(tx: Tx, key: CodeKey, request_ids: list[int]) -> None:
+def restore_tries(tx: Tx, key: CodeKey, network: str, request_ids: list[int]) -> None:
     """Give back the tries of a right code."""
     tx.execute(
         f"""
-        UPDATE codes SET attempts = attempts - 1
-        {_WHERE_CODE_SQL} AND request_id IN %(request_ids)s AND attempts > 0
+        UPDATE codes SET attempts = attempts - (network = %(network)s AND attempts > 0),
+            other_attempts = other_attempts - (network <> %(network)s AND other_attempts > 0)
+        {_WHERE_CODE_SQL} AND request_id IN %(request_ids)s
         """,
         **key.build_parameters(),
+        network=network.encode(),
         request_ids=request_ids,
     )
 

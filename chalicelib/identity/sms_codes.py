@@ -2,8 +2,8 @@
 
 An outbox job sends the code after the response: no request waits for the SMS provider, and the response takes as long
 for a phone without an account as for one with an account. The code is derived from a data key and the id of the
-request, so that a retry sends the same code and only its hash is stored. Earlier codes stay valid until the provider
-has accepted the new one. Rate limits are counted in MySQL, so that a flushed cache does not reset them.
+request, so that a retry sends the same code and only its hash is stored. Earlier codes of the same network stay valid
+until the provider has accepted the new one; those of other networks are not affected (code_limits.py).
 
 The subject of a code is what it is asked for and compared with: the blind index of a phone that the requester names
 (`phones.compute_blind_index`), or a keyed hash of a member (`compute_member_subject`), whose file has a phone that the
@@ -14,7 +14,6 @@ import base64
 import hmac
 import secrets
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from chalicelib import clock, errors
@@ -22,29 +21,17 @@ from chalicelib.adapters import mysql, sms
 from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.identity import code_store
-from chalicelib.identity.code_store import CodeKey
+from chalicelib.identity import addresses, attempts, code_limits, code_store, known_networks
+from chalicelib.identity.code_limits import Requester
+from chalicelib.identity.code_store import CodeKey, CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.people import accounts, double_submission, phones, verified_phones
+from chalicelib.people.roles import PersonKind
 from chalicelib.settings import settings
 
-
-class CodePurpose(StrEnum):
-    """What a code may be used for (codes.purpose)."""
-
-    SIGN_UP = "sign_up"
-    RESET_PASSWORD = "reset"
-    CHANGE_PHONE_OLD = "change_phone_old"
-    CHANGE_PHONE_NEW = "change_phone_new"
-    CLOSE_ACCOUNT = "close_account"
-    VERIFY_MEMBER = "verify_member"
-
-
 CODE_LIFETIME = 5 * 60 * clock.SECOND  # after the latest attempt to send it; also how long a failed sending is retried
-MAX_TRIES = 5
-MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
-LIMITS_PER_PHONE = [(MINUTE_SECONDS, 1), (HOUR_SECONDS, 5), (24 * HOUR_SECONDS, 10)]  # seconds, codes
+MAX_TRIES = 5  # for a code from the network that has requested it, and as many from all others together
 WRONG_CODE_TEXT = "verCode：验证码错误或已过期，请重新获取"
 
 
@@ -81,7 +68,8 @@ def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
 def has_requested(tenant_id: int, member_id: int, since: int) -> bool:
     """Return whether a code for a member was requested after an instant."""
     subject = compute_member_subject(tenant_id, member_id)
-    return code_store.count_requests(mysql.autocommit, tenant_id, "subject", subject, since)[0] > 0
+    key = CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER)
+    return bool(code_store.list_requests_of_subject(mysql.autocommit, key, since))
 
 
 def compute_member_subject(tenant_id: int, member_id: int) -> bytes:
@@ -98,7 +86,8 @@ def send_code(tenant_id: int, payload: dict[str, Any]) -> None:
     takes as long, and always fails.
 
     Args:
-        payload: subject (hex), purpose, request_id, until (instant after which it is not sent), recipient.
+        payload: subject (hex), purpose, request_id, network (which requested it), until (instant after which it is not
+            sent), recipient.
 
     Raises:
         sms.SmsError, ApiError: the job is retried.
@@ -106,7 +95,8 @@ def send_code(tenant_id: int, payload: dict[str, Any]) -> None:
     key, request_id = CodeKey(tenant_id, bytes.fromhex(payload["subject"]), payload["purpose"]), payload["request_id"]
     if clock.now() > payload["until"]:
         return
-    stored = {code.request_id: code for code in code_store.list_codes_since(mysql.autocommit, key, request_id)}
+    network = payload["network"]
+    stored = {code.request_id: code for code in code_store.list_codes_since(mysql.autocommit, key, network, request_id)}
     own = stored.pop(request_id, None)
     if stored or (own and own.is_used):
         return
@@ -116,33 +106,46 @@ def send_code(tenant_id: int, payload: dict[str, Any]) -> None:
     if own:
         code_hash = own.code_hash
     else:
-        may_send = phone and (key.purpose != CodePurpose.VERIFY_MEMBER or _count_for_phone(tenant_id, phone))
+        may_send = phone and (
+            key.purpose != CodePurpose.VERIFY_MEMBER or _assign_phone(key, request_id, phone, network)
+        )
         code_hash = sent_hash if may_send else secrets.token_bytes(32)
     # Before it is sent: the SMS may arrive although the provider's response does not.
-    code_store.upsert_code(mysql.autocommit, key, request_id, code_hash, clock.now() + CODE_LIFETIME)
+    code_store.upsert_code(mysql.autocommit, key, network, request_id, code_hash, clock.now() + CODE_LIFETIME)
     is_sent = bool(phone) and hmac.compare_digest(code_hash, sent_hash)
     if is_sent:
         sms.send(phone, code)
     if is_sent or not phone:
-        code_store.delete_earlier_codes(mysql.autocommit, key, request_id)
+        code_store.delete_earlier_codes(mysql.autocommit, key, network, request_id)
 
 
-def verify(tenant_id: int, subject: bytes, purpose: CodePurpose, code: str) -> bytes:
-    """Check a code without using it up.
+def verify(tenant_id: int, subject: bytes, purpose: CodePurpose, code: str, address: str) -> bytes:
+    """Check a code without using it up. The owner of the phone is known in the network that sends the right one.
+
+    A network from which many wrong passwords or codes came can enter only the codes that it has requested.
 
     Returns:
         The hash of the code, for `consume`.
 
     Raises:
-        ApiError: 400 for a wrong or expired code, and after MAX_TRIES wrong ones.
+        ApiError: 400 for a wrong or expired code, and after MAX_TRIES wrong ones, 429 if the network is locked.
     """
-    key = CodeKey(tenant_id, subject, purpose)
+    key, network = CodeKey(tenant_id, subject, purpose), addresses.get_network(address)
+    known_key = (tenant_id, PersonKind.PATIENT, subject, network)
+    is_locked = attempts.is_network_locked(tenant_id, PersonKind.PATIENT, network)
+    is_locked = not known_networks.is_known(mysql.autocommit, *known_key) and is_locked
     code_hash = _hash_code(key, code)
-    stored = mysql.run_transaction(lambda tx: code_store.consume_tries(tx, key, MAX_TRIES, clock.now()))
+    limits = (MAX_TRIES, 0 if is_locked else MAX_TRIES)
+    stored = mysql.run_transaction(lambda tx: code_store.consume_tries(tx, key, network, *limits, clock.now()))
     matches = [hmac.compare_digest(stored_hash, code_hash) for stored_hash in stored.values()]
     if True not in matches:
+        if is_locked and not stored:
+            raise attempts.build_lockout_error()
+        attempts.count_network_failure(tenant_id, PersonKind.PATIENT, network)
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
-    code_store.restore_tries(mysql.autocommit, key, list(stored))  # it is sent once more with the new password
+    code_store.restore_tries(mysql.autocommit, key, network, list(stored))  # it is sent once more with the new password
+    if purpose != CodePurpose.VERIFY_MEMBER:
+        mysql.run_autocommit(lambda tx: known_networks.remember(tx, *known_key))
     return code_hash
 
 
@@ -168,40 +171,38 @@ def _request_code(
     """Enqueue the job; `recipient` is what it finds the phone by (`_find_phone`)."""
     if not settings.sms.provider:
         raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
-    mysql.run_transaction(lambda tx: _insert_request(tx, key, address, recipient, merge_double_submission))
+    requester = code_limits.identify_requester(key, address)
+    try:
+        if not merge_double_submission:
+            code_limits.require_network(mysql.autocommit, requester)  # before the tenant is locked
+        mysql.run_transaction(lambda tx: _insert_request(tx, key, requester, recipient, merge_double_submission))
+    except ApiError as error:
+        if error.kind is errors.TOO_MANY_REQUESTS:
+            code_limits.count_rejection(requester)
+        raise
     outbox.wake_worker(Queue.EXTERNAL)
 
 
 def _insert_request(
-    tx: Tx, key: CodeKey, address: str, recipient: Mapping[str, Any], merge_double_submission: bool
+    tx: Tx, key: CodeKey, requester: Requester, recipient: Mapping[str, Any], merge_double_submission: bool
 ) -> None:
     code_store.lock_tenant(tx, key.tenant_id)
-    since = clock.now() - double_submission.WINDOW
-    if merge_double_submission and code_store.was_requested_since(tx, key, address, since):
+    now, network = clock.now(), requester.network
+    since = now - double_submission.WINDOW
+    if merge_double_submission and code_store.was_requested_since(tx, key, network, since):
         return
-    for seconds, limit in LIMITS_PER_PHONE:
-        _require_below_limit(tx, key.tenant_id, "subject", key.subject, seconds, limit)
-    _require_below_limit(
-        *(tx, key.tenant_id, "address", address.encode(), HOUR_SECONDS), settings.hourly_codes_per_address
-    )
-    now = clock.now()
-    request_id = code_store.insert_request(tx, key, address, now)
+    code_limits.use(tx, key, requester)
+    phone_blind = None if key.purpose == CodePurpose.VERIFY_MEMBER else key.subject
+    request_id = code_store.insert_request(tx, key, network, phone_blind, now)
     payload = {
         "subject": key.subject.hex(),
         "purpose": key.purpose,
         "request_id": request_id,
+        "network": network,
         "until": now + CODE_LIFETIME,
         "recipient": recipient,
     }
     outbox.enqueue(tx, key.tenant_id, Job.SEND_SMS_CODE, payload)
-
-
-def _require_below_limit(tx: Tx, tenant_id: int, column: str, value: bytes, seconds: int, limit: int) -> None:
-    now = clock.now()
-    requests, oldest = code_store.count_requests(tx, tenant_id, column, value, now - seconds * clock.SECOND)
-    if requests >= limit:
-        retry_after = seconds - (now - oldest) // clock.SECOND
-        raise ApiError(errors.TOO_MANY_REQUESTS, "验证码发送太频繁，请稍后再试", retry_after=max(retry_after, 1))
 
 
 def _find_phone(key: CodeKey, recipient: Mapping[str, Any]) -> str:
@@ -218,22 +219,12 @@ def _has_account(key: CodeKey) -> bool:
     return accounts.find_by_phone(mysql.autocommit, key.tenant_id, key.subject) is not None
 
 
-def _count_for_phone(tenant_id: int, phone: str) -> bool:
+def _assign_phone(key: CodeKey, request_id: int, phone: str, network: str) -> bool:
     """Count a code against the limits of a phone that its requester does not know; return False if it is above them."""
-    subject = phones.compute_blind_index(tenant_id, phone)
-    return mysql.run_transaction(lambda tx: _insert_request_for_phone(tx, tenant_id, subject))
-
-
-def _insert_request_for_phone(tx: Tx, tenant_id: int, subject: bytes) -> bool:
-    code_store.lock_tenant(tx, tenant_id)
-    try:
-        for seconds, limit in LIMITS_PER_PHONE:
-            _require_below_limit(tx, tenant_id, "subject", subject, seconds, limit)
-    except ApiError:
-        return False
-    key = CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER)
-    code_store.insert_request(tx, key, "", clock.now())
-    return True
+    phone_blind = phones.compute_blind_index(key.tenant_id, phone)
+    return mysql.run_transaction(
+        lambda tx: code_limits.assign_phone(tx, key.tenant_id, request_id, phone_blind, network)
+    )
 
 
 def _name_recipient(subject: bytes) -> str:

@@ -63,33 +63,35 @@ CREATE TABLE quotas (
     KEY by_end (full_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Verification codes, stored as keyed hashes: the latest one for each subject and purpose, and earlier ones until the SMS
--- provider has accepted it. Used codes stay until they have expired. The subject is the blind index of a phone, or a keyed
--- hash of what is verified by a code to a phone that only the job determines (identity/sms_codes.py).
+-- Verification codes, stored as keyed hashes: the latest one for each subject, purpose and network, and earlier ones until
+-- the SMS provider has accepted it. Used codes stay until they have expired. The subject is the blind index of a phone, or
+-- a keyed hash of what is verified by a code to a phone that only the job determines (identity/sms_codes.py).
 CREATE TABLE codes (
     tenant_id   BIGINT NOT NULL,
     subject     BINARY(32) NOT NULL,
     purpose     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     request_id  BIGINT NOT NULL,  -- of code_requests
+    network     VARBINARY(64) NOT NULL,  -- which requested it
     code_hash   BINARY(32) NOT NULL,
-    attempts    INT NOT NULL DEFAULT 0,  -- how often a code was compared with this one
+    attempts    INT NOT NULL DEFAULT 0,  -- how often a code from this network was compared with this one
+    other_attempts  INT NOT NULL DEFAULT 0,  -- the same from all other networks together
     is_used     BOOLEAN NOT NULL DEFAULT 0,
     expires_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, subject, purpose, request_id),
     KEY by_expiry (expires_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Accepted requests for a verification code; the rate limits for sending codes count these rows. A code whose phone is
--- determined by the job is counted for its own subject, then, with an empty address, for the phone.
+-- Accepted requests for a verification code; the limits of sending codes count these rows.
 CREATE TABLE code_requests (
     request_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id     BIGINT NOT NULL,
     subject       BINARY(32) NOT NULL,  -- as codes.subject
     purpose       VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-    address       VARBINARY(64) NOT NULL,  -- IP address
+    network       VARBINARY(64) NOT NULL,  -- as known_networks.network
+    phone_blind   BINARY(32) NULL,  -- blind index of the phone; NULL until a job has determined it, and if it has none
     requested_at  BIGINT NOT NULL,
     KEY by_subject (tenant_id, subject, requested_at),
-    KEY by_address (tenant_id, address, requested_at),
+    KEY by_phone (tenant_id, phone_blind, requested_at),
     KEY by_age (requested_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

@@ -10,10 +10,10 @@ from chalicelib.adapters import mysql
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import sms_codes
-from chalicelib.identity.sms_codes import CodePurpose
+from chalicelib.identity.code_store import CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
-from chalicelib.people import documents, patient_documents, patients
+from chalicelib.people import documents, patient_documents, patients, phones
 from chalicelib.people.documents import IdType
 from chalicelib.people.patients import PatientDetails
 from tests.support.accounts_client import request_code
@@ -48,7 +48,7 @@ def request(hospital: Hospital, member_id: int) -> None:
 def is_valid(hospital: Hospital, member_id: int, code: str) -> bool:
     subject = sms_codes.compute_member_subject(hospital.tenant_id, member_id)
     try:
-        sms_codes.verify(hospital.tenant_id, subject, CodePurpose.VERIFY_MEMBER, code)
+        sms_codes.verify(hospital.tenant_id, subject, CodePurpose.VERIFY_MEMBER, code, ADDRESS)
     except ApiError:
         return False
     return True
@@ -68,7 +68,7 @@ def test_code_is_used_once(hospital: Hospital, provider: Provider) -> None:
     request(hospital, member_id)
     subject = sms_codes.compute_member_subject(hospital.tenant_id, member_id)
     key = (hospital.tenant_id, subject, CodePurpose.VERIFY_MEMBER)
-    code_hash = sms_codes.verify(*key, provider.sent[0][1])
+    code_hash = sms_codes.verify(*key, provider.sent[0][1], ADDRESS)
     mysql.run_transaction(lambda tx: sms_codes.consume(tx, *key, code_hash))
     with pytest.raises(ApiError):
         mysql.run_transaction(lambda tx: sms_codes.consume(tx, *key, code_hash))
@@ -125,8 +125,9 @@ def test_retry_counts_once_and_sends_the_same_code(hospital: Hospital, provider:
     request(hospital, member_id)
     assert len(provider.sent) == 3
     assert len({code for _, code in provider.sent}) == 1
-    sql = "SELECT COUNT(*) FROM code_requests WHERE tenant_id = %(id)s AND address = ''"
-    assert mysql.autocommit.fetch_value(sql, id=hospital.tenant_id) == 1
+    sql = "SELECT COUNT(*) FROM code_requests WHERE tenant_id = %(id)s AND phone_blind = %(phone)s"
+    phone = phones.compute_blind_index(hospital.tenant_id, OWNERS_PHONE)
+    assert mysql.autocommit.fetch_value(sql, id=hospital.tenant_id, phone=phone) == 1
     assert is_valid(hospital, member_id, provider.sent[0][1])
 
 

@@ -1,7 +1,7 @@
 """SMS codes over HTTP: limits of sending and guessing."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib import clock, logs
 from chalicelib.adapters import mysql, redis
-from chalicelib.identity import cleanup, sms_codes
+from chalicelib.identity import attempts, cleanup, code_limits, sms_codes
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.settings import settings
@@ -22,6 +22,7 @@ from tests.support.accounts_client import (
     RESET_CODE,
     UNUSED_PHONE,
     VALIDATE,
+    draw_address,
     get_other_code,
     post_as_visitor,
     register,
@@ -38,10 +39,11 @@ both_paths = pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
     """Return later(minutes), which sets the clock to so many minutes after the start of the test."""
     began = clock.now()
-    return lambda minutes: monkeypatch.setattr(clock, "now", lambda: began + int(minutes * 60 * clock.SECOND))
+    yield lambda minutes: monkeypatch.setattr(clock, "now", lambda: began + int(minutes * 60 * clock.SECOND))
+    mysql.autocommit.execute("DELETE FROM quotas")  # which all hospitals share, of a time to come
 
 
 @pytest.fixture
@@ -119,10 +121,10 @@ def test_both_purposes_share_the_limits_of_a_phone(hospital: Hospital, read_sms:
 
 @pytest.mark.usefixtures("read_sms")
 def test_address_has_an_hourly_limit(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sms_codes, "settings", replace(settings, hourly_codes_per_address=3))
-    phones = [f"1380000010{n}" for n in range(5)]
-    assert [request_code(hospital, phone).status for phone in phones] == [200] * 3 + [429] * 2
-    assert request_code(hospital, phones[4], address="203.0.113.8").status == 200
+    monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_address=3))
+    phones, address = [f"1380000010{n}" for n in range(5)], draw_address()
+    assert [request_code(hospital, phone, address=address).status for phone in phones] == [200] * 3 + [429] * 2
+    assert request_code(hospital, phones[4], address=draw_address()).status == 200
 
 
 def test_limits_are_per_hospital(hospital: Hospital, other_hospital: Hospital, read_sms: ReadSms) -> None:
@@ -155,6 +157,7 @@ def test_hundred_concurrent_guesses_count_as_five(
         return real(one, other)
 
     monkeypatch.setattr(hmac, "compare_digest", record_comparison)
+    monkeypatch.setattr(attempts, "MAX_TRIES_PER_ADDRESS", 101)  # wrong codes count against their address, too
     with ThreadPoolExecutor(100) as pool:
         wrong = list(pool.map(lambda n: register(hospital, f"{(int(code) + 1 + n) % 1_000_000:06d}"), range(100)))
     assert {response.status for response in wrong} == {400}

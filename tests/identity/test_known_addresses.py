@@ -1,8 +1,6 @@
 """Strangers cannot lock out a phone's owner: addresses from which they have signed in have separate tries."""
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,8 +11,8 @@ from chalicelib.people import phones
 from tests.accounts.conftest import ReadSms, read_sms
 from tests.staff.test_login import PATH as STAFF
 from tests.staff.test_login import reset_password as reset_by_admin
-from tests.support.accounts_client import RESET, RESET_CODE, request_code
-from tests.support.client import ApiResponse, build_event, check_envelope, invoke
+from tests.support.accounts_client import RESET, RESET_CODE, post_from, request_code
+from tests.support.client import ApiResponse
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
 
@@ -44,15 +42,6 @@ def path(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def owner(hospital: Hospital, path: str) -> Person:
     return hospital.lin if path == PATIENTS else hospital.chen
-
-
-def post_from(address: str, path: str, tenant_id: int, **body: Any) -> ApiResponse:
-    headers = {"tenantId": str(tenant_id), "Content-Type": "application/json"}
-    request = build_event("POST", path, headers, body=json.dumps(body))
-    request["requestContext"]["identity"]["sourceIp"] = address
-    response = invoke(request)
-    check_envelope(response)
-    return response
 
 
 def sign_in(path: str, owner: Person, address: str, password: str = PASSWORD) -> ApiResponse:

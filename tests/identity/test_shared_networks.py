@@ -9,10 +9,11 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.identity import attempts
-from tests.identity.test_known_addresses import exhaust_tries, post_from, sign_in
+from tests.identity.test_known_addresses import exhaust_tries, sign_in
 from tests.staff.test_login import PATH as STAFF
 from tests.staff.test_login import reset_password
 from tests.staff.test_second_factor import set_up, show_code
+from tests.support.accounts_client import post_from
 from tests.support.client import ApiResponse
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes

@@ -1,5 +1,7 @@
 """Requests of patients before and after signing in."""
 
+import json
+import random
 from typing import Any
 
 from chalicelib import clock
@@ -33,6 +35,21 @@ def request_code(
     hospital: Hospital, phone: Any = UNUSED_PHONE, path: str = REGISTER_CODE, address: str = "203.0.113.7"
 ) -> ApiResponse:
     request = build_event("GET", path, build_tenant_header(hospital), {"phone": phone})
+    request["requestContext"]["identity"]["sourceIp"] = address
+    response = invoke(request)
+    check_envelope(response)
+    return response
+
+
+def draw_address() -> str:
+    """Return an address that no other test uses: all hospitals share the limit of an address."""
+    return f"2001:db8:{random.getrandbits(16):x}:{random.getrandbits(16):x}::1"
+
+
+def post_from(address: str, path: str, tenant_id: int, **body: Any) -> ApiResponse:
+    """Send a visitor's request from an address."""
+    headers = {"tenantId": str(tenant_id), "Content-Type": "application/json"}
+    request = build_event("POST", path, headers, body=json.dumps(body))
     request["requestContext"]["identity"]["sourceIp"] = address
     response = invoke(request)
     check_envelope(response)
