@@ -24,6 +24,8 @@ class AuditAction(StrEnum):
     UNBIND_MEMBER = "unbind_member"
     REPLACE_CARD = "replace_card"
     CLEAR_MISSED = "clear_missed"
+    CANCEL_BOOKING = "cancel_booking"
+    RECORD_RECEIPT = "record_receipt"
     CHANGE_ACCOUNT_PHONE = "change_account_phone"
     CONFIRM_ACCOUNT = "confirm_account"
     CLOSE_ACCOUNT = "close_account"

@@ -6,6 +6,7 @@ Booking and payment each decide under the lock of the booking's row, so each see
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from chalicelib.adapters.mysql import Tx
 
@@ -32,6 +33,20 @@ class CancellationReason(StrEnum):
     PATIENT = "patient"
     STOPPED = "stopped"
     UNPAID = "unpaid"
+    DESK = "desk"  # by the front desk
+
+
+class BookingOrigin(StrEnum):
+    """How a booking came about."""
+
+    PATIENT = "patient"
+    DESK = "desk"  # booked by the front desk
+    ADDITIONAL = "additional"  # an additional slot (加号) for a named patient
+
+    @property
+    def by_staff(self) -> bool:
+        """Whether the hospital booked, to which the limits for patients do not apply."""
+        return self is not BookingOrigin.PATIENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +58,7 @@ class Booking:
     schedule_id: int
     dept_id: int
     serial_no: int  # the slot's number, from 1
-    user_id: int  # the account that booked
+    user_id: int | None  # the account that booked; None if the front desk booked for a patient without one
     pati_id: int
     day: date
     slot_time: timedelta  # since midnight
@@ -52,6 +67,7 @@ class Booking:
     payment_state: PaymentState
     pay_by: int | None  # payment deadline, None if there is none
     changes: int  # how often it was rescheduled
+    paid_at_till: bool = False  # paid at the hospital's till: we have nothing to refund
 
     @property
     def is_payable(self) -> bool:
@@ -69,7 +85,7 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Booking | None:
     row = tx.fetch_one(
         """
         SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
-               payment_state, pay_by, changes
+               payment_state, pay_by, changes, till_receipt_no IS NOT NULL AS paid_at_till
         FROM bookings WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
         """,
         book_id=book_id,
@@ -77,8 +93,12 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Booking | None:
     )
     if row is None:
         return None
-    states = {"status": BookingStatus(row["status"]), "payment_state": PaymentState(row["payment_state"])}
-    return Booking(**{**row, **states})
+    parsed: dict[str, Any] = {
+        "status": BookingStatus(row["status"]),
+        "payment_state": PaymentState(row["payment_state"]),
+        "paid_at_till": bool(row["paid_at_till"]),
+    }
+    return Booking(**{**row, **parsed})
 
 
 def has_member_to_come(tx: Tx, tenant_id: int, member_id: int) -> bool:

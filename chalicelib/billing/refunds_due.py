@@ -35,6 +35,7 @@ class RefundReason(StrEnum):
     PATIENT = CancellationReason.PATIENT.value
     STOPPED = CancellationReason.STOPPED.value
     UNPAID = CancellationReason.UNPAID.value  # not expected: only unpaid bookings are cancelled for this reason
+    DESK = CancellationReason.DESK.value
     PARTIAL = "partial"  # a part of the fee of a booking that stays
     DUPLICATE = "duplicate"  # the booking was paid before
     LATE = "late"  # the booking no longer accepted a payment

@@ -1,6 +1,6 @@
 """Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service).
 
-change_routes.py has those that reschedule.
+change_routes.py has those that reschedule, and those with which staff book for patients.
 """
 
 from chalicelib.booking.calendar import offers

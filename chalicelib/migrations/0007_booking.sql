@@ -16,6 +16,10 @@ CREATE TABLE schedules (
     begins       TIME NOT NULL,
     ends         TIME NOT NULL,
     slots        SMALLINT NOT NULL,  -- number of slots
+    desk_slots     SMALLINT NOT NULL DEFAULT 0,  -- the last ones, which only the front desk can book
+    same_day_slots SMALLINT NOT NULL DEFAULT 0,  -- those before them, which patients can book only on the day itself
+    release_days   SMALLINT NULL,  -- so many days before, patients can book from release_time on; NULL for no such time
+    release_time   TIME NOT NULL DEFAULT '00:00:00',
     pattern_id   BIGINT NULL,  -- the pattern that created it, NULL if created by hand
     live         TINYINT NULL DEFAULT 1,  -- 1, or NULL when stopped
     stopped_at   BIGINT NULL,
@@ -44,6 +48,10 @@ CREATE TABLE schedule_patterns (
     begins      TIME NOT NULL,
     ends        TIME NOT NULL,
     slots       SMALLINT NOT NULL,  -- number of slots
+    desk_slots      SMALLINT NOT NULL DEFAULT 0,  -- this and the following ones as in schedules
+    same_day_slots  SMALLINT NOT NULL DEFAULT 0,
+    release_days    SMALLINT NULL,
+    release_time    TIME NOT NULL DEFAULT '00:00:00',
     live        TINYINT NULL DEFAULT 1,  -- 1, or NULL when ended
     created_by  BIGINT NOT NULL,  -- user_id
     created_at  BIGINT NOT NULL,
@@ -60,9 +68,9 @@ CREATE TABLE bookings (
     book_id          BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id        BIGINT NOT NULL,
     schedule_id      BIGINT NOT NULL,
-    serial_no        SMALLINT NOT NULL,  -- the slot's number, from 1
-    user_id          BIGINT NOT NULL,  -- the account that booked
-    member_id        BIGINT NOT NULL,
+    serial_no        SMALLINT NOT NULL,  -- the slot's number, from 1; above schedules.slots for an additional slot
+    user_id          BIGINT NULL,  -- the account that booked; NULL if the front desk booked for a patient without one
+    member_id        BIGINT NULL,  -- NULL if user_id is
     idempotency_key  VARBINARY(128) NULL,  -- Idempotency-Key of the request, kept after a cancellation
     pati_id          BIGINT NOT NULL,  -- the patient, whichever account booked
     dept_id          BIGINT NOT NULL,
@@ -77,14 +85,17 @@ CREATE TABLE bookings (
     status           TINYINT NOT NULL DEFAULT 0,  -- 0 booked, 1 cancelled, 2 registered, 3 missed
     payment_state    TINYINT NOT NULL DEFAULT 1,  -- 1 unpaid, 2 paid
     pay_by           BIGINT NULL,  -- payment deadline by the rules at booking time, NULL for none
+    till_receipt_no  VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NULL,  -- paid at the hospital's till, not through us
     live             TINYINT NULL DEFAULT 1,  -- 1, or NULL when cancelled
     person_live      TINYINT NULL DEFAULT 1,  -- as live; also NULL if a merge of files brought it beside a conflicting one
     is_declared      BOOLEAN NOT NULL DEFAULT 0,  -- booked for a self-declared file: counts against the account alone
-    cancelled_for    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- patient, stopped or unpaid
+    cancelled_for    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- patient, stopped, unpaid or desk
     changed_by       BIGINT NULL,  -- user_id that cancelled or registered it, NULL for a job
     changed_at       BIGINT NOT NULL,
     reminded_at      BIGINT NULL,
     changes          SMALLINT NOT NULL DEFAULT 0,  -- how often it was rescheduled
+    origin           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'patient',  -- patient, desk or additional
+    booked_by        BIGINT NULL,  -- user_id of the member of staff who booked it
     created_at       BIGINT NOT NULL,
     UNIQUE KEY slot (schedule_id, serial_no, live),
     UNIQUE KEY patient_half_day (tenant_id, pati_id, day, half_day, person_live),

@@ -18,6 +18,7 @@ class EventType(IntEnum):
     BOOKING_REMINDER = 1106
     BOOKING_RESCHEDULED = 1107  # by the patient
     BOOKING_MOVED = 1108  # rescheduled by the hospital
+    BOOKING_CANCELLED_BY_DESK = 1109
     SITE_MESSAGE = 1200
     PAYMENT_RECEIVED = 1300
     PAYMENT_REFUNDED = 1301

@@ -29,7 +29,7 @@ class LiveBooking:
 
     book_id: int
     pati_id: int
-    member_id: int
+    member_id: int | None
     day: date
     half_day: str
     doctor_id: int | None
@@ -205,27 +205,46 @@ def list_live_bookings(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> lis
     return [LiveBooking(**{**row, "is_held": bool(row["is_held"])}) for row in rows]
 
 
+def list_bookings_without_member(tx: Tx, tenant_id: int, pati_id: int) -> list[int]:
+    """Return the bookings of a file that the front desk made without an account."""
+    rows = tx.fetch_all(
+        "SELECT book_id FROM bookings WHERE tenant_id = %(tenant_id)s AND pati_id = %(pati_id)s AND member_id IS NULL",
+        tenant_id=tenant_id,
+        pati_id=pati_id,
+    )
+    return [row["book_id"] for row in rows]
+
+
 def move_bookings(
-    tx: Tx, tenant_id: int, source: int, target: int, member_ids: Collection[int], conflicting: Collection[int]
+    tx: Tx,
+    tenant_id: int,
+    source: int,
+    target: int,
+    member_ids: Collection[int],
+    book_ids: Collection[int],
+    conflicting: Collection[int],
 ) -> None:
     """Give the bookings of members to another file, with the charges of all bookings of the file.
 
     Args:
+        book_ids: bookings without a member that are moved too.
         conflicting: book_ids that hold neither the patient's half-day nor the doctor's day, because another one does.
     """
-    if not member_ids:
+    if not (member_ids or book_ids):
         return
     tx.execute(
         """
         UPDATE bookings
         SET pati_id = %(target)s, person_live = IF(live = 1 AND book_id NOT IN %(conflicting)s, 1, NULL)
-        WHERE tenant_id = %(tenant_id)s AND pati_id = %(source)s AND member_id IN %(member_ids)s
+        WHERE tenant_id = %(tenant_id)s AND pati_id = %(source)s
+          AND (member_id IN %(member_ids)s OR book_id IN %(book_ids)s)
         """,
         target=target,
         conflicting=conflicting or [0],
         tenant_id=tenant_id,
         source=source,
-        member_ids=member_ids,
+        member_ids=member_ids or [0],
+        book_ids=book_ids or [0],
     )
     tx.execute(
         """

@@ -28,6 +28,7 @@ class Moved:
 
     status: PatientStatus  # of the source before
     member_ids: list[int] = field(default_factory=list)
+    book_ids: list[int] = field(default_factory=list)  # bookings without a member
     replaced: list[ReplacedMember] = field(default_factory=list)
     document_ids: list[int] = field(default_factory=list)
     primary_id: int | None = None  # of the documents, the source's primary one

@@ -137,7 +137,8 @@ def _move(
     doubles = [(member, others[member.user_id]) for member in members if member.is_live and member.user_id in others]
     replaced = [_replace_member(tx, tenant_id, *pair, actor) for pair in doubles]
     member_moves.set_file_of_members(tx, tenant_id, member_ids, old, new)
-    conflicts = move_bookings_of_members(tx, tenant_id, old, new, member_ids)
+    book_ids = member_moves.list_bookings_without_member(tx, tenant_id, old)
+    conflicts = move_bookings_of_members(tx, tenant_id, old, new, member_ids, book_ids)
     for one in replaced:
         member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, [one.member_id], one.other_id)
     if target.status == PatientStatus.VERIFIED:
@@ -152,6 +153,7 @@ def _move(
     moved = Moved(
         status=source.status,
         member_ids=member_ids,
+        book_ids=book_ids,
         replaced=replaced,
         document_ids=document_ids,
         primary_id=primary_id,
@@ -179,8 +181,12 @@ def _replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, a
     )
 
 
-def move_bookings_of_members(tx: Tx, tenant_id: int, old: int, new: int, member_ids: Collection[int]) -> list[int]:
-    """Move the bookings of members. Return the book_ids of those to come that clash with another one of the new file.
+def move_bookings_of_members(
+    tx: Tx, tenant_id: int, old: int, new: int, member_ids: Collection[int], book_ids: Collection[int]
+) -> list[int]:
+    """Move the bookings of members, and those without one that are named.
+
+    Returns the book_ids of those to come that clash with another one of the new file.
 
     Both stay: the person may keep both, or the front desk cancels one with them.
     """
@@ -188,12 +194,12 @@ def move_bookings_of_members(tx: Tx, tenant_id: int, old: int, new: int, member_
     held = {hold for one in live if one.pati_id == new and one.is_held for hold in one.holds}
     clashing = []
     for one in live:
-        if one.pati_id == old and one.member_id in member_ids:
+        if one.pati_id == old and (one.member_id in member_ids or one.book_id in book_ids):
             if held & one.holds:
                 clashing.append(one)
             else:
                 held |= one.holds
-    member_moves.move_bookings(tx, tenant_id, old, new, member_ids, [one.book_id for one in clashing])
+    member_moves.move_bookings(tx, tenant_id, old, new, member_ids, book_ids, [one.book_id for one in clashing])
     return [one.book_id for one in clashing if one.day >= clock.today()]
 
 

@@ -96,7 +96,7 @@ def _give_back_members(tx: Tx, record: Merge, later: Collection[Merge], holder: 
     member_moves.set_file_of_members(tx, tenant_id, member_ids, holder, source)
     for one in replaced:
         member_moves.restore_member(tx, tenant_id, one.member_id)
-    merging.move_bookings_of_members(tx, tenant_id, holder, source, member_ids)
+    merging.move_bookings_of_members(tx, tenant_id, holder, source, member_ids, record.moved.book_ids)
     member_moves.hold_free_times(tx, tenant_id, holder)
 
 
@@ -148,6 +148,7 @@ def _subtract(moved: Moved, given_back: Moved) -> Moved:
             for one in moved.replaced
             if one.member_id not in given_back.member_ids
         ],
+        book_ids=[one for one in moved.book_ids if one not in given_back.book_ids],
         document_ids=[one for one in moved.document_ids if one not in document_ids],
         primary_id=None if moved.primary_id in document_ids else moved.primary_id,
         identities=[one for one in moved.identities if one not in given_back.identities],

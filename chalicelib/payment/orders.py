@@ -101,12 +101,13 @@ def _get_or_create_payment(
         raise ApiError(errors.TOO_MANY_REQUESTS, "下单太频繁，请稍后再试", retry_after=ORDER_WINDOW // clock.SECOND)
     if live:
         store.supersede(tx, live.payment_id)
-    return _insert_payment(tx, booking, merchant, open_id)
+    return _insert_payment(tx, booking, caller.user_id, merchant, open_id)
 
 
 def _require_payable(booking: Booking) -> None:
     if booking.status == BookingStatus.CANCELLED:
-        refunded = "，已付费用原路退回" if booking.payment_state == PaymentState.PAID and booking.fee else ""
+        is_refunded = booking.payment_state == PaymentState.PAID and booking.fee and not booking.paid_at_till
+        refunded = "，已付费用原路退回" if is_refunded else ""
         raise _build_rejection(f"该预约已取消，不能支付{refunded}")
     if not booking.fee and booking.payment_state == PaymentState.PAID:
         return
@@ -125,7 +126,7 @@ def _is_reusable(payment: Payment, merchant: Merchant, open_id: str) -> bool:
     return payment.expires_at > clock.now() and ordered == current
 
 
-def _insert_payment(tx: Tx, booking: Booking, merchant: Merchant, open_id: str) -> Payment:
+def _insert_payment(tx: Tx, booking: Booking, user_id: int, merchant: Merchant, open_id: str) -> Payment:
     now = clock.now()
     payable_until = min(now + PREPAY_LIFETIME, booking.pay_by or now + PREPAY_LIFETIME)
     payment_id = store.insert(
@@ -134,7 +135,7 @@ def _insert_payment(tx: Tx, booking: Booking, merchant: Merchant, open_id: str) 
             tenant_id=booking.tenant_id,
             settlement_id=store.get_or_create_settlement(tx, booking),
             book_id=booking.book_id,
-            user_id=booking.user_id,
+            user_id=user_id,
             out_trade_no=f"{clock.today():%Y%m%d}{secrets.token_hex(10)}",
             app_id=merchant.appid,
             mch_id=merchant.mch_id,

@@ -289,9 +289,12 @@ def _book(lin: str, desk: str, member_id: str, chen_id: str) -> dict[str, Fields
         slot = {"scheduleId": schedule_id, "serialNo": 1, "memberId": member_id}
         return str(_post(f"{BOOK_PATH}/book/submit", lin, schedule_id, **slot)["bookId"])
 
-    schedule_ids = [str(one["schedule_id"]) for one in _find_schedules(desk, chen_id)[2:5]]
-    paid, cancelled, moved = (book(one) for one in schedule_ids)
+    schedule_ids = [str(one["schedule_id"]) for one in _find_schedules(desk, chen_id)[2:7]]
+    paid, cancelled, moved = (book(one) for one in schedule_ids[:3])
     move = {"bookId": moved, "scheduleId": schedule_ids[2]}
+    pati_id = _get(f"{PATIENT_PATH}/members", lin)[0]["bindPatiId"]
+    for_patient = {"pati_id": pati_id, "schedule_id": schedule_ids[3], "receipt_no": ""}
+    at_desk = _post(f"{STAFF_PATH}/book_for_patient", desk, **for_patient, serial_no=2)["book_id"]
     order = {"appo_id": paid, "open_id": OPEN_ID}
     ordered = _post(f"{BOOK_PATH}/pay/appo_order", lin, **order)
     names = {"appId": "app_id", "timeStamp": "timestamp", "nonceStr": "nonce_str", "prepayId": "prepay_id"}
@@ -300,6 +303,10 @@ def _book(lin: str, desk: str, member_id: str, chen_id: str) -> dict[str, Fields
         f"{BOOK_PATH}/book/cancel": {"bookId": cancelled},
         f"{BOOK_PATH}/book/reschedule": move,
         f"{STAFF_PATH}/reschedule_booking": move,
+        f"{STAFF_PATH}/cancel_booking": {"bookId": cancelled},
+        f"{STAFF_PATH}/book_for_patient": for_patient,
+        f"{STAFF_PATH}/record_receipt": {"bookId": at_desk},
+        f"{STAFF_PATH}/add_booking": {**for_patient, "schedule_id": schedule_ids[4]},
         f"{BOOK_PATH}/pay/appo_order": order,
         "/pati_service/wx/jsapi/paysign": {name: ordered[source] for name, source in names.items()},
     }

@@ -94,7 +94,14 @@ def test_doctor_day_has_two_half_days(department: BookingDepartment) -> None:
     query = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
     assert department.get_public("schedule", **query, date=get_iso_date(1)).data == {
         "date": get_iso_date(1),
-        "scheduleAM": {"scheduleId": morning, "type": 1, "bookfee": 12.5, "leftCount": 4, "scheAdderss": "A 区"},
+        "scheduleAM": {
+            "scheduleId": morning,
+            "type": 1,
+            "bookfee": 12.5,
+            "leftCount": 4,
+            "scheAdderss": "A 区",
+            "releaseTime": "",
+        },
         "schedulePM": None,
     }
     assert department.get_public("schedule", **query).data == {

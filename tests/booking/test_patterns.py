@@ -62,6 +62,10 @@ def test_new_pattern_creates_schedules_of_the_coming_weeks(department: BookingDe
         "dept_name": "呼吸内科",
         "weekday": get_weekday(2),
         **MORNING,
+        "desk_slots": 0,
+        "same_day_slots": 0,
+        "release_days": None,
+        "release_time": "00:00",
         "doctor_id": str(department.hospital.chen.user_id),
         "doctor_name": "陈医生",
     }

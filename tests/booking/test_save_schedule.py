@@ -42,6 +42,10 @@ def test_front_desk_creates_a_schedule(department: BookingDepartment) -> None:
             "begin": "08:00",
             "end": "12:00",
             "slots": 4,
+            "desk_slots": 0,
+            "same_day_slots": 0,
+            "release_days": None,
+            "release_time": "00:00",
             "booked": 0,
             "stopped": False,
         }

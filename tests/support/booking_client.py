@@ -100,6 +100,24 @@ class BookingDepartment:
         """Return the bookStatus of a booking."""
         return int(self.get_booking(person, book_id).data["bookStatus"])
 
+    def book_for_patient(self, pati_id: Any, schedule_id: Any, serial_no: Any = 1, **fields: Any) -> ApiResponse:
+        """Book a slot for a patient file as the front desk."""
+        body = {"pati_id": pati_id, "schedule_id": schedule_id, "serial_no": serial_no, **fields}
+        return post(f"{STAFF_PATH}/book_for_patient", self.hospital.desk.token, **body)
+
+    def add_booking(self, pati_id: Any, schedule_id: Any, person: Person | None = None, **fields: Any) -> ApiResponse:
+        """Add a slot for a patient file, as the front desk unless a person is given."""
+        body = {"pati_id": pati_id, "schedule_id": schedule_id, **fields}
+        return post(f"{STAFF_PATH}/add_booking", (person or self.hospital.desk).token, **body)
+
+    def cancel_as_desk(self, book_id: Any, reason: str = "患者来电取消") -> ApiResponse:
+        """Cancel a booking as the front desk."""
+        return post(f"{STAFF_PATH}/cancel_booking", self.hospital.desk.token, book_id=book_id, reason=reason)
+
+    def record_receipt(self, book_id: Any, receipt_no: Any = "SF-1") -> ApiResponse:
+        """Record a payment at the hospital's till as the front desk."""
+        return post(f"{STAFF_PATH}/record_receipt", self.hospital.desk.token, book_id=book_id, receipt_no=receipt_no)
+
     def stop_schedule(self, schedule_id: Any, person: Person | None = None) -> ApiResponse:
         """Stop a schedule, as the front desk unless a person is given."""
         return post(f"{STAFF_PATH}/stop_schedule", (person or self.hospital.desk).token, schedule_id=schedule_id)

@@ -105,6 +105,7 @@ class HalfDayOffer(WireModel):
     bookfee: float = Field(examples=[12.5])
     leftCount: int = Field(examples=[17])
     scheAdderss: str = Field(description="候诊地点", examples=["门诊楼二层 A 区"])
+    releaseTime: str = Field(description="放号时间，之前不能预约；空：已放号", examples=["", "2035-12-31 08:00:00"])
 
 
 class DoctorDay(WireModel):

@@ -120,6 +120,7 @@ def get_doctor_day(caller: Caller, query: DoctorDayQuery) -> DoctorDay:
             bookfee=to_yuan(schedule.fee),
             leftCount=len(free[schedule.schedule_id]),
             scheAdderss=schedule.area,
+            releaseTime=_format_release_time(schedule),
         )
         for schedule in schedules
     }
@@ -192,6 +193,12 @@ def _build_calendar(dept_id: int, rows: CalendarRows, day: date | None) -> Depar
     fields = {"deptId": str(dept_id), "deptName": department.name, "deptDesp": department.introduction}
     photo_url = links.sign(department.photo_key) if department.photo_key else ""
     return DepartmentCalendar(fields, photo_url, rows.schedules, rows.doctors)
+
+
+def _format_release_time(schedule: Schedule) -> str:
+    """Return when patients can book a schedule, "" if they can now."""
+    is_waiting = schedule.released_at is not None and not schedule.is_released()
+    return clock.format_wire_time(schedule.released_at or 0) if is_waiting else ""
 
 
 def _group_schedules(pairs: Iterable[tuple[K, Schedule]]) -> dict[K, list[Schedule]]:

@@ -14,7 +14,7 @@ class DueBooking:
 
     tenant_id: int
     book_id: int
-    user_id: int
+    user_id: int | None  # None: the patient has no account
     changes: int = 0  # list_unreminded only: how often it was rescheduled
     stopped_by: int | None = None  # list_unattended only: the user_id that stopped its schedule
 

@@ -22,6 +22,7 @@ MESSAGE_TEXTS = {
     EventType.BOOKING_RESCHEDULED: "改期成功：{what}（原 {before}）。{where}请按时就诊。",
     EventType.BOOKING_MOVED: "医院为您调整了就诊时间：{what}（原 {before}）。{where}请按时就诊。",
     EventType.BOOKING_CANCELLED: "您已取消预约：{what}。",
+    EventType.BOOKING_CANCELLED_BY_DESK: "医院前台为您取消了预约：{what}。",
     EventType.SCHEDULE_STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
     EventType.BOOKING_RELEASED: "未按时支付，您的预约已取消：{what}。",
     EventType.BOOKING_REGISTERED: "挂号成功：{what}，{serial_no}号。{where}",

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import refunds_due
-from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
+from chalicelib.billing.bookings import Booking, BookingOrigin, BookingStatus, CancellationReason, PaymentState
 from chalicelib.billing.refunds_due import BookingRefund, RefundState
 from chalicelib.booking.reservations import limits
 from chalicelib.booking.reservations.conflicts import SELECT_NEARBY, NearbyBooking, parse_nearby
@@ -27,8 +27,12 @@ LIVE_MEMBER = """
     WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.user_id = %(user_id)s AND m.live = 1
 """
 SELECT_FILE = f"SELECT m.pati_id, p.status {LIVE_MEMBER}"
+SELECT_FILE_FOR_STAFF = """
+    SELECT p.pati_id, p.status FROM patients p
+    WHERE p.pati_id = %(pati_id)s AND p.tenant_id = %(tenant_id)s AND p.merged_into IS NULL
+"""
 SELECT_SLOT_HOLDER = """
-    SELECT book_id, user_id, member_id FROM bookings
+    SELECT book_id, user_id, member_id, pati_id FROM bookings
     WHERE schedule_id = %(schedule_id)s AND serial_no = %(serial_no)s AND live = 1 AND tenant_id = %(tenant_id)s
 """
 # The slot is the one that was requested, also if the booking was rescheduled.
@@ -56,16 +60,19 @@ class PatientFileChangedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRequest:
-    """A request for a slot, for a member of an account that has a patient file."""
+    """A request for a slot, for a member of an account that has a patient file, or by staff for a file."""
 
     tenant_id: int
-    user_id: int
-    member_id: int
+    user_id: int | None  # None: a patient without an account
+    member_id: int | None
     pati_id: int
     is_declared: bool  # whether the file is only self-declared
     schedule_id: int
-    serial_no: int
+    serial_no: int  # for an additional slot, 0 until it has a number
     idempotency_key: str | None
+    origin: BookingOrigin = BookingOrigin.PATIENT
+    booked_by: int | None = None  # user_id of the member of staff
+    till_receipt_no: str | None = None
 
     def build_params(self) -> dict[str, Any]:
         """Return the fields as SQL parameters."""
@@ -95,8 +102,9 @@ class SlotHolder:
     """The booking that holds a slot."""
 
     book_id: int
-    user_id: int
-    member_id: int
+    user_id: int | None
+    member_id: int | None
+    pati_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ class EarlierBooking:
 class BookingContext:
     """What decides whether a slot can be booked, read under the locks that keep it valid until the commit."""
 
-    file: MemberFile | None  # of the member; None if the member was removed
+    file: MemberFile | None  # of the member; None if the member was removed, or the file that staff name was merged
     schedule: Schedule | None
     earlier_booking: EarlierBooking | None
     slot_holder: SlotHolder | None
@@ -197,7 +205,7 @@ def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_sin
     statements = (
         LOCK_PATIENT,
         *([LOCK_ACCOUNT] if request.is_declared else []),
-        SELECT_FILE,
+        SELECT_FILE_FOR_STAFF if request.origin.by_staff else SELECT_FILE,
         f"{SELECT_SCHEDULE} LOCK IN SHARE MODE",
         SELECT_BY_IDEMPOTENCY_KEY,
         SELECT_SLOT_HOLDER,
@@ -257,16 +265,19 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
     """
     fields = new.request.build_params()
     fields |= {name: getattr(new.schedule, name) for name in COPIED_SCHEDULE_COLUMNS}
-    fields |= {"slot_time": new.slot_time, "book_code": new.book_code, "pay_by": new.pay_by}
+    state = PaymentState.PAID if new.request.till_receipt_no else PaymentState.UNPAID
+    fields |= {"slot_time": new.slot_time, "book_code": new.book_code, "pay_by": new.pay_by, "payment_state": state}
     book_id = tx.insert(
         """
         INSERT INTO bookings
             (tenant_id, schedule_id, serial_no, user_id, member_id, idempotency_key, pati_id, is_declared, dept_id,
-             doctor_id, day, half_day, slot_time, type, fee, area, book_code, pay_by, changed_at, created_at)
+             doctor_id, day, half_day, slot_time, type, fee, area, book_code, pay_by, payment_state,
+             till_receipt_no, origin, booked_by, changed_at, created_at)
         VALUES
             (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(idempotency_key)s,
              %(pati_id)s, %(is_declared)s, %(dept_id)s, %(doctor_id)s, %(day)s, %(half_day)s, %(slot_time)s,
-             %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(now)s, %(now)s)
+             %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(payment_state)s,
+             %(till_receipt_no)s, %(origin)s, %(booked_by)s, %(now)s, %(now)s)
         """,
         **fields,
         now=clock.now(),
@@ -275,8 +286,8 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
         **{name: value for name, value in fields.items() if name in Booking.__dataclass_fields__},
         book_id=book_id,
         status=BookingStatus.BOOKED,
-        payment_state=PaymentState.UNPAID,
         changes=0,
+        paid_at_till=bool(new.request.till_receipt_no),
     )
 
 

@@ -44,7 +44,7 @@ def cancel(
         cancelled_by: the user_id, or None for a job.
     """
     booking_store.cancel(tx, booking.book_id, reason, cancelled_by)
-    if booking.payment_state == PaymentState.PAID and booking.fee:
+    if booking.payment_state == PaymentState.PAID and booking.fee and not booking.paid_at_till:
         refunds_due.enqueue_booking_refund(tx, booking, reason)
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, event_type)
 

@@ -32,7 +32,7 @@ class NearbyBooking:
     """A booking of the patient on the day of the requested schedule, or the day before or after."""
 
     book_id: int
-    user_id: int  # the account that booked
+    user_id: int | None  # the account that booked
     day: date
     half_day: HalfDay
     slot_time: timedelta  # since midnight
@@ -45,11 +45,10 @@ class NearbyBooking:
         """When its slot begins."""
         return datetime.combine(self.day, time()) + self.slot_time
 
-    def describe(self, viewer_id: int) -> str:
-        """Return what an error tells an account about the booking: where it is, only if the account made it."""
-        place = (
-            " ".join(filter(None, (self.dept_name, self.doctor_name))) if self.user_id == viewer_id else "其他账号预约"
-        )
+    def describe(self, viewer_id: int | None) -> str:
+        """Return what an error tells about the booking: where it is, for an account only if it made the booking."""
+        is_shown = viewer_id is None or self.user_id == viewer_id
+        place = " ".join(filter(None, (self.dept_name, self.doctor_name))) if is_shown else "其他账号预约"
         return f"{self.day} {format_time(self.slot_time)}（{place}）"
 
 
@@ -59,19 +58,21 @@ def parse_nearby(rows: Sequence[Row]) -> list[NearbyBooking]:
 
 
 def require_no_conflict(
-    schedule: Schedule, serial_no: int, nearby: Sequence[NearbyBooking], gap_minutes: int, viewer_id: int
+    schedule: Schedule, serial_no: int, nearby: Sequence[NearbyBooking], gap_minutes: int, viewer_id: int | None
 ) -> None:
     """Raise ApiError(CONFLICT), which names the booking, if a slot conflicts with one.
 
     Args:
-        viewer_id: the account that asks.
+        viewer_id: the account that asks; None for staff.
     """
     for booking in nearby:
         if reason := _find_reason(schedule, serial_no, booking, gap_minutes):
             raise ApiError(errors.CONFLICT, f"就诊人已有预约 {booking.describe(viewer_id)}，{reason}")
 
 
-def require_some_slot(schedule: Schedule, nearby: Sequence[NearbyBooking], gap_minutes: int, viewer_id: int) -> None:
+def require_some_slot(
+    schedule: Schedule, nearby: Sequence[NearbyBooking], gap_minutes: int, viewer_id: int | None
+) -> None:
     """Raise ApiError(CONFLICT), which names a booking, if every slot of a schedule conflicts with one."""
     slots = range(1, schedule.slots + 1)
     if all(any(_find_reason(schedule, slot, booking, gap_minutes) for booking in nearby) for slot in slots):

@@ -93,7 +93,9 @@ class BookingFields(WireModel):
     doctorName: str = Field(examples=["陈医生"])
     memberName: str = Field(examples=["林小雨"])
     visiCharge: int = Field(description=CHARGE_DESCRIPTION, examples=[1])
-    cancelReason: str = Field(description="patient 本人取消，stopped 停诊，unpaid 逾期未付；空：未取消", examples=[""])
+    cancelReason: str = Field(
+        description="patient 本人取消，stopped 停诊，unpaid 逾期未付，desk 前台取消；空：未取消", examples=[""]
+    )
     refundStatus: Literal["", "processing", "success", "abnormal"] = Field(
         description=REFUND_STATUS_DESCRIPTION, examples=[""]
     )

@@ -17,6 +17,7 @@ WECHAT_TEMPLATES = {
     EventType.BOOKING_MADE: TemplateKind.BOOKED,
     EventType.BOOKING_RESCHEDULED: TemplateKind.BOOKED,
     EventType.BOOKING_MOVED: TemplateKind.BOOKED,
+    EventType.BOOKING_CANCELLED_BY_DESK: TemplateKind.CANCELLED,
     EventType.BOOKING_CANCELLED: TemplateKind.CANCELLED,
     EventType.SCHEDULE_STOPPED: TemplateKind.CANCELLED,
     EventType.BOOKING_RELEASED: TemplateKind.CANCELLED,
@@ -26,14 +27,17 @@ WECHAT_TEMPLATES = {
 
 
 def enqueue(
-    tx: Tx, tenant_id: int, user_id: int, book_id: int, event_type: EventType, change: int = 0, before: str = ""
+    tx: Tx, tenant_id: int, user_id: int | None, book_id: int, event_type: EventType, change: int = 0, before: str = ""
 ) -> None:
     """Enqueue the notification in the transaction that causes it. Call outbox.wake_worker() after the commit.
 
     Args:
+        user_id: the holder; None notifies nobody, as the patient has no account.
         change: bookings.changes, where the event can repeat after the booking was rescheduled.
         before: the time of the slot from which it was rescheduled.
     """
+    if user_id is None:
+        return
     payload: dict[str, Any] = {"user_id": user_id, "book_id": book_id, "type": event_type, "at": clock.now()}
     payload |= {"change": change, "before": before} if change else {}
     outbox.enqueue(tx, tenant_id, Job.NOTIFY_BOOKING, payload, dedup_key=build_key(payload))

@@ -13,7 +13,7 @@ from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings
-from chalicelib.billing.bookings import Booking, BookingStatus, PaymentState
+from chalicelib.billing.bookings import Booking, BookingOrigin, BookingStatus, PaymentState
 from chalicelib.billing.money import to_yuan
 from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import (
@@ -93,7 +93,8 @@ def _build_move(caller: Caller, request: RescheduleRequest, idempotency_key: str
     booking = rescheduling_store.find(mysql.autocommit, caller.tenant_id, request.book_id)
     if booking is None or not (by_staff or booking.user_id == caller.user_id):
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    if not by_staff and reserve.require_file(caller, booking.member_id, with_consents=True) != booking.file:
+    member_id = booking.member_id or 0
+    if not by_staff and reserve.require_file(caller, member_id, with_consents=True) != booking.file:
         raise ApiError(errors.CONFLICT, "就诊人的档案已变更，请取消后重新预约")
     slot = SlotRequest(
         tenant_id=caller.tenant_id,
@@ -104,6 +105,7 @@ def _build_move(caller: Caller, request: RescheduleRequest, idempotency_key: str
         schedule_id=request.schedule_id,
         serial_no=request.serial_no,
         idempotency_key=None,
+        origin=BookingOrigin.DESK if by_staff else BookingOrigin.PATIENT,
     )
     return Move(
         book_id=booking.book_id,
@@ -192,15 +194,16 @@ def _require_movable(tx: Tx, move: Move, booking: Booking, context: BookingConte
 
 def _require_slot(tx: Tx, move: Move, booking: Booking, schedule: Schedule, context: BookingContext) -> None:
     """Raise ApiError if the booking cannot be moved to the slot."""
-    serial_no = move.slot.serial_no
-    reserve.require_bookable_slot(tx, booking.tenant_id, context.rules, schedule, serial_no)
+    serial_no, tenant_id, by_staff = move.slot.serial_no, booking.tenant_id, move.by_staff
+    reserve.require_bookable_slot(tx, tenant_id, context.rules, schedule, serial_no, by_staff)
     if context.slot_holder:
-        raise reserve.build_unavailable_error(tx, booking.tenant_id, schedule, f"{serial_no}号已被预约")
+        raise reserve.build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号已被预约", by_staff)
     if schedule.fee != booking.fee:
         fees = f"该号源挂号费 {to_yuan(schedule.fee):g} 元，原预约 {to_yuan(booking.fee):g} 元"
         raise ApiError(errors.CONFLICT, f"{fees}，费用不同不能改期，请取消后重新预约")
+    viewer_id = None if by_staff else move.slot.user_id
     others = [one for one in context.nearby_bookings if one.book_id != booking.book_id]
-    conflicts.require_no_conflict(schedule, serial_no, others, context.rules.gap_minutes, move.slot.user_id)
+    conflicts.require_no_conflict(schedule, serial_no, others, context.rules.gap_minutes, viewer_id)
 
 
 def _apply(tx: Tx, move: Move, booking: Booking, schedule: Schedule) -> Booking:
@@ -231,5 +234,7 @@ def _build_duplicate_error(tx: Tx, move: Move, index: str) -> ApiError:
         return ApiError(errors.CONFLICT, "Idempotency-Key：已用于另一次改期")
     if index == "slot":
         schedule = reserve.require_schedule(schedule_store.find(tx, slot.tenant_id, slot.schedule_id))
-        return reserve.build_unavailable_error(tx, slot.tenant_id, schedule, f"{slot.serial_no}号已被预约")
+        return reserve.build_unavailable_error(
+            tx, slot.tenant_id, schedule, f"{slot.serial_no}号已被预约", move.by_staff
+        )
     return ApiError(errors.CONFLICT, "就诊人在该半天或当天该医生已有预约")

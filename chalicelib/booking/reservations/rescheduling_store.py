@@ -16,8 +16,8 @@ class BookingToMove:
     """A booking by which the rows to lock are found."""
 
     book_id: int
-    user_id: int
-    member_id: int
+    user_id: int | None
+    member_id: int | None
     file: MemberFile  # of the booking
 
 

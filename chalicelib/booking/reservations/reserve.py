@@ -10,14 +10,15 @@ reservations do not wait for each other), the slot.
 
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.billing.bookings import Booking
+from chalicelib.billing.bookings import Booking, BookingOrigin
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.reservations import booking_store, conflicts, limits, notifications
+from chalicelib.booking.reservations import booking_store, conflicts, desk_store, limits, notifications
 from chalicelib.booking.reservations.booking_store import (
     EarlierBooking,
     MemberFile,
@@ -29,7 +30,7 @@ from chalicelib.booking.reservations.booking_store import (
 from chalicelib.booking.reservations.models import HalfDayCheckRequest, SubmitRequest, SubmitResult
 from chalicelib.booking.schedules import rule_store, rules, schedule_store, slots
 from chalicelib.booking.schedules.rule_store import Rules
-from chalicelib.booking.schedules.slots import Schedule
+from chalicelib.booking.schedules.slots import Schedule, Share
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.notifications.event_types import EventType
@@ -54,7 +55,7 @@ def submit_booking(caller: Caller, request: SubmitRequest, idempotency_key: str 
     """
     for _ in range(MAX_FILE_CHANGES):
         with suppress(PatientFileChangedError):
-            return SubmitResult(bookId=str(_submit(_build_slot_request(caller, request, idempotency_key))))
+            return SubmitResult(bookId=str(submit(_build_slot_request(caller, request, idempotency_key))))
     raise ApiError(errors.UNAVAILABLE, retry_after=1)
 
 
@@ -95,26 +96,51 @@ def require_schedule(schedule: Schedule | None) -> Schedule:
     return schedule
 
 
-def require_bookable_slot(tx: Tx, tenant_id: int, rule: Rules, schedule: Schedule, serial_no: int) -> None:
+def require_bookable_slot(
+    tx: Tx, tenant_id: int, rule: Rules, schedule: Schedule, serial_no: int, for_desk: bool = False
+) -> None:
     """Raise ApiError if a slot could not be booked even if it is free.
+
+    Args:
+        for_desk: the front desk books, also before patients can, and slots that are reserved for it.
 
     Raises:
         ApiError: 400 if the slot does not exist, 409 if it is past or the schedule is stopped or cannot be booked yet.
     """
     if serial_no > schedule.slots:
         raise ApiError(errors.BAD_PARAMETER, f"serialNo：不能大于 {schedule.slots}")
+    require_open(schedule)
+    if not for_desk:
+        _require_released(tx, tenant_id, rule, schedule, serial_no)
+    if schedule.is_past(serial_no):
+        raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号的就诊时间已过", for_desk)
+
+
+def require_open(schedule: Schedule) -> None:
+    """Raise ApiError(CONFLICT) if a schedule is stopped, or its doctor has left."""
     if schedule.stopped_at or not schedule.doctor_active:
         raise ApiError(errors.CONFLICT, "该排班已停诊")
+
+
+def _require_released(tx: Tx, tenant_id: int, rule: Rules, schedule: Schedule, serial_no: int) -> None:
+    """Raise ApiError(CONFLICT) if patients cannot book a slot, or not yet."""
     if schedule.day > rules.get_last_bookable_day(rule):
         raise ApiError(errors.CONFLICT, f"该号源尚未开放，只能预约今天起 {rule.days_ahead} 天内的号源")
-    if schedule.is_past(serial_no):
-        raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号的就诊时间已过")
+    if schedule.released_at and not schedule.is_released():
+        raise ApiError(errors.CONFLICT, f"该号源将于 {clock.format_wire_time(schedule.released_at)[:16]} 放号")
+    share = schedule.get_share(serial_no)
+    if share is Share.DESK:
+        raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号由医院窗口预约")
+    if share is Share.SAME_DAY and schedule.day > clock.today():
+        raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号为当日号，就诊当天才能预约")
 
 
-def build_unavailable_error(tx: Tx, tenant_id: int, schedule: Schedule, reason: str) -> ApiError:
+def build_unavailable_error(
+    tx: Tx, tenant_id: int, schedule: Schedule, reason: str, for_desk: bool = False
+) -> ApiError:
     """Return the error for a slot that cannot be booked, which names slots that are free by MySQL."""
     reserved = calendar_store.get_reserved_slots(tx, tenant_id, [schedule.schedule_id])
-    free = schedule.list_free_slots(reserved[schedule.schedule_id])
+    free = schedule.list_free_slots(reserved[schedule.schedule_id], for_desk)
     if not free:
         return ApiError(errors.CONFLICT, f"{reason}，该半天已约满")
     suggested = "、".join(f"{number}号 {schedule.get_slot_time(number)}" for number in free[:MAX_SUGGESTED_SLOTS])
@@ -136,8 +162,8 @@ def _build_slot_request(caller: Caller, request: SubmitRequest, idempotency_key:
     )
 
 
-def _submit(request: SlotRequest) -> int:
-    """Return the book_id of the slot's booking, which this or an equal request created.
+def submit(request: SlotRequest) -> int:
+    """Book a slot; return the book_id of its booking, which this or an equal request created.
 
     Raises:
         PatientFileChangedError: the member has another file now, or the file another status.
@@ -154,14 +180,18 @@ def _submit(request: SlotRequest) -> int:
 
 
 def _submit_with_retry(request: SlotRequest) -> tuple[int, Booking | None]:
-    """Submit with another book_code as long as the code is taken. Returns as _submit_in_transaction."""
+    """Submit again with another book_code, or another number of an additional slot, as long as it is taken.
+
+    Returns as _submit_in_transaction.
+    """
     attempts = MAX_CODE_ATTEMPTS
+    retried = ("book_code", "slot") if request.origin is BookingOrigin.ADDITIONAL else ("book_code",)
     while True:
         try:
             return mysql.run_transaction(lambda tx: _submit_in_transaction(tx, request))
         except mysql.DuplicateKeyError as duplicate:
             attempts -= 1
-            if duplicate.key != "book_code" or not attempts:
+            if duplicate.key not in retried or not attempts:
                 raise
 
 
@@ -177,12 +207,21 @@ def _submit_in_transaction(tx: Tx, request: SlotRequest) -> tuple[int, Booking |
         return _get_earlier_booking_id(context.earlier_booking, request), None
     if context.slot_holder and _is_same_request(context.slot_holder, request):
         return context.slot_holder.book_id, None
-    require_bookable_slot(tx, request.tenant_id, context.rules, schedule, request.serial_no)
+    if request.origin is BookingOrigin.ADDITIONAL:
+        if earlier := desk_store.find_additional(tx, request.tenant_id, request.schedule_id, request.pati_id):
+            return earlier, None
+        request = replace(request, serial_no=_choose_additional_slot(tx, request, schedule))
+    else:
+        require_bookable_slot(
+            tx, request.tenant_id, context.rules, schedule, request.serial_no, request.origin.by_staff
+        )
     if context.slot_holder:
-        raise build_unavailable_error(tx, request.tenant_id, schedule, f"{request.serial_no}号已被预约")
+        raise _build_reserved_error(tx, request, schedule)
     gap_minutes = context.rules.gap_minutes
-    conflicts.require_no_conflict(schedule, request.serial_no, context.nearby_bookings, gap_minutes, request.user_id)
-    limits.require_within_limits(context.rules, context.counts, request.is_declared)
+    viewer_id = None if request.origin.by_staff else request.user_id
+    conflicts.require_no_conflict(schedule, request.serial_no, context.nearby_bookings, gap_minutes, viewer_id)
+    if not request.origin.by_staff:
+        limits.require_within_limits(context.rules, context.counts, request.is_declared)
     booking = _insert_booking(tx, request, schedule, context.rules.pay_minutes)
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_MADE)
     return booking.book_id, booking
@@ -195,12 +234,27 @@ def _get_earlier_booking_id(booking: EarlierBooking, request: SlotRequest) -> in
     return booking.book_id
 
 
+def _choose_additional_slot(tx: Tx, request: SlotRequest, schedule: Schedule) -> int:
+    """Return a number for an additional slot of a schedule, until its end."""
+    require_open(schedule)
+    if clock.now() >= clock.to_instant(schedule.day, schedule.ends):
+        raise ApiError(errors.CONFLICT, "该半天已结束，不能加号")
+    return desk_store.find_last_serial_no(tx, request.tenant_id, request.schedule_id, schedule.slots) + 1
+
+
+def _build_reserved_error(tx: Tx, request: SlotRequest, schedule: Schedule) -> ApiError:
+    reason = f"{request.serial_no}号已被预约"
+    return build_unavailable_error(tx, request.tenant_id, schedule, reason, request.origin.by_staff)
+
+
 def _is_same_request(holder: SlotHolder, request: SlotRequest) -> bool:
+    if request.origin.by_staff:
+        return holder.pati_id == request.pati_id
     return holder.user_id == request.user_id and holder.member_id == request.member_id
 
 
 def _insert_booking(tx: Tx, request: SlotRequest, schedule: Schedule, pay_minutes: int) -> Booking:
-    has_deadline = pay_minutes and schedule.fee
+    has_deadline = pay_minutes and schedule.fee and request.user_id and not request.till_receipt_no
     new = NewBooking(
         request=request,
         schedule=schedule,
@@ -224,7 +278,8 @@ def _resolve_duplicate(tx: Tx, request: SlotRequest, index: str) -> int:
     if holder and _is_same_request(holder, request):
         return holder.book_id
     if index == "slot":
-        raise build_unavailable_error(tx, request.tenant_id, schedule, f"{request.serial_no}号已被预约")
+        raise _build_reserved_error(tx, request, schedule)
     nearby = booking_store.list_nearby(tx, request.tenant_id, request.pati_id, request.schedule_id)
-    conflicts.require_no_conflict(schedule, request.serial_no, nearby, 0, request.user_id)
+    viewer_id = None if request.origin.by_staff else request.user_id
+    conflicts.require_no_conflict(schedule, request.serial_no, nearby, 0, viewer_id)
     raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约")

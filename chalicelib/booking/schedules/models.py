@@ -23,6 +23,11 @@ HalfDayCode = Literal["AM", "PM"]
 ScheduleType = Annotated[Literal[0, 1], BeforeValidator(parse_choice), build_enum_schema(0, 1)]
 Weekday = Annotated[Literal[1, 2, 3, 4, 5, 6, 7], BeforeValidator(parse_choice), build_enum_schema(1, 2, 3, 4, 5, 6, 7)]
 Area = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+RELEASE_DESCRIPTION = "提前几天放号，之前患者不能预约；空：只按 days_ahead"
+OptionalDays = Annotated[
+    Annotated[SafeInt, Field(ge=0, le=180)] | None, BeforeValidator(lambda value: None if value == "" else value)
+]
+ShareSize = Annotated[SafeInt, Field(ge=0, le=500)]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["08:00"])]
 
 
@@ -38,6 +43,10 @@ class ScheduleFields(WireModel):
     begin: ClockTime = Field(examples=["08:00"])
     end: ClockTime = Field(examples=["12:00"])
     slots: Annotated[SafeInt, Field(ge=1, le=500)] = Field(description="号源数", examples=[20])
+    desk_slots: ShareSize = Field(0, description="其中最后几个只由前台预约", examples=[2])
+    same_day_slots: ShareSize = Field(0, description="其中（前台号之前）几个只在就诊当天可预约", examples=[3])
+    release_days: OptionalDays = Field(None, description=RELEASE_DESCRIPTION, examples=[7])
+    release_time: ClockTime = Field("00:00", description="放号时间", examples=["08:00"])
 
 
 class SaveScheduleRequest(ScheduleFields):
@@ -82,6 +91,10 @@ class ListedScheduleFields(WireModel):
     begin: str = Field(examples=["08:00"])
     end: str = Field(examples=["12:00"])
     slots: int = Field(examples=[20])
+    desk_slots: int = Field(description="其中最后几个只由前台预约", examples=[2])
+    same_day_slots: int = Field(description="其中几个只在就诊当天可预约", examples=[3])
+    release_days: int | None = Field(description=RELEASE_DESCRIPTION.replace("空", "null"), examples=[7])
+    release_time: str = Field(description="放号时间", examples=["08:00"])
 
 
 class ListedSchedule(ListedScheduleFields):

@@ -5,13 +5,13 @@ from datetime import date
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
-from chalicelib.booking.schedules.slots import HalfDay, Overlap, ScheduleTerms
+from chalicelib.booking.schedules.slots import TERM_COLUMNS, HalfDay, Overlap, ScheduleTerms
 from chalicelib.people import double_submission
 
-PATTERN_COLUMNS = """
-    x.pattern_id, x.tenant_id, x.dept_id, x.doctor_id, x.weekday, x.half_day, x.type, x.fee, x.area, x.begins, x.ends,
-    x.slots, x.created_by
-"""
+TERM_NAMES = ", ".join(TERM_COLUMNS)
+TERM_PARAMETERS = ", ".join(f"%({name})s" for name in TERM_COLUMNS)
+TERM_COLUMNS_OF_X = ", ".join(f"x.{name}" for name in ScheduleTerms.__dataclass_fields__)
+PATTERN_COLUMNS = f"x.pattern_id, x.tenant_id, x.weekday, x.created_by, {TERM_COLUMNS_OF_X}"
 # Names of the department and the doctor of a row x that has dept_id and doctor_id.
 NAME_COLUMNS = """
     (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name,
@@ -29,7 +29,8 @@ DOUBLE_SUBMISSION_CONDITION = """
     x.tenant_id = %(tenant_id)s AND x.live = 1 AND x.created_by = %(user_id)s AND x.created_at > %(since)s
     AND x.doctor_id <=> %(doctor_id)s AND x.dept_id = %(dept_id)s AND x.half_day = %(half_day)s AND x.type = %(type)s
     AND x.fee = %(fee)s AND CAST(x.area AS BINARY) = %(area)s AND x.begins = %(begins)s AND x.ends = %(ends)s
-    AND x.slots = %(slots)s
+    AND x.slots = %(slots)s AND x.desk_slots = %(desk_slots)s AND x.same_day_slots = %(same_day_slots)s
+    AND x.release_days <=> %(release_days)s AND x.release_time = %(release_time)s
 """
 OVERLAP_COLUMNS = "x.begins, x.ends, (SELECT d.name FROM departments d WHERE d.dept_id = x.dept_id) AS dept_name"
 
@@ -60,11 +61,9 @@ def insert(tx: Tx, tenant_id: int, weekday: int, terms: ScheduleTerms, user_id: 
         mysql.DuplicateKeyError: the doctor or general clinic has a pattern in that half-day of the week.
     """
     return tx.insert(
-        """
-        INSERT INTO schedule_patterns (tenant_id, dept_id, doctor_id, clinic_id, weekday, half_day, type, fee, area,
-                                       begins, ends, slots, created_by, created_at)
-        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(weekday)s, %(half_day)s, %(type)s, %(fee)s,
-                %(area)s, %(begins)s, %(ends)s, %(slots)s, %(user_id)s, %(now)s)
+        f"""
+        INSERT INTO schedule_patterns (tenant_id, weekday, {TERM_NAMES}, created_by, created_at)
+        VALUES (%(tenant_id)s, %(weekday)s, {TERM_PARAMETERS}, %(user_id)s, %(now)s)
         """,
         **terms.build_params(),
         tenant_id=tenant_id,

@@ -11,9 +11,12 @@ from chalicelib.booking.schedules.pattern_store import (
     NAME_COLUMNS,
     OVERLAP_COLUMNS,
     OVERLAP_CONDITION,
+    TERM_COLUMNS_OF_X,
+    TERM_NAMES,
+    TERM_PARAMETERS,
     Pattern,
 )
-from chalicelib.booking.schedules.slots import Overlap, Schedule, ScheduleTerms, parse_schedule
+from chalicelib.booking.schedules.slots import TERM_COLUMNS, Overlap, Schedule, ScheduleTerms, parse_schedule
 from chalicelib.identity.callers import Role
 from chalicelib.people import double_submission
 
@@ -23,8 +26,7 @@ DOCTOR_ACTIVE_CONDITION = """
         SELECT 1 FROM staff s WHERE s.user_id = x.doctor_id AND s.role = %(doctor_role)s AND s.disabled_at IS NULL))
 """
 SCHEDULE_COLUMNS = f"""
-    x.schedule_id, x.dept_id, x.doctor_id, x.day, x.half_day, x.type, x.fee, x.area, x.begins, x.ends, x.slots,
-    x.stopped_at, {DOCTOR_ACTIVE_CONDITION} AS doctor_active
+    x.schedule_id, x.day, {TERM_COLUMNS_OF_X}, x.stopped_at, {DOCTOR_ACTIVE_CONDITION} AS doctor_active
 """
 SELECT_SCHEDULE = (
     f"SELECT {SCHEDULE_COLUMNS} FROM schedules x WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s"
@@ -48,11 +50,9 @@ def insert(tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, user_id: int
         mysql.DuplicateKeyError: the doctor or general clinic has a schedule in that half-day.
     """
     return tx.insert(
-        """
-        INSERT INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half_day, type, fee, area, begins, ends,
-                               slots, created_by, created_at)
-        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half_day)s, %(type)s, %(fee)s,
-                %(area)s, %(begins)s, %(ends)s, %(slots)s, %(user_id)s, %(now)s)
+        f"""
+        INSERT INTO schedules (tenant_id, day, {TERM_NAMES}, created_by, created_at)
+        VALUES (%(tenant_id)s, %(day)s, {TERM_PARAMETERS}, %(user_id)s, %(now)s)
         """,
         **terms.build_params(),
         tenant_id=tenant_id,
@@ -65,11 +65,9 @@ def insert(tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, user_id: int
 def insert_from_pattern(tx: Tx, pattern: Pattern, day: date) -> bool:
     """Insert a pattern's schedule for a day; return False if it exists already or the half-day has another schedule."""
     inserted = tx.execute(
-        """
-        INSERT IGNORE INTO schedules (tenant_id, dept_id, doctor_id, clinic_id, day, half_day, type, fee, area, begins,
-                                      ends, slots, pattern_id, created_by, created_at)
-        VALUES (%(tenant_id)s, %(dept_id)s, %(doctor_id)s, %(clinic_id)s, %(day)s, %(half_day)s, %(type)s, %(fee)s,
-                %(area)s, %(begins)s, %(ends)s, %(slots)s, %(pattern_id)s, %(created_by)s, %(now)s)
+        f"""
+        INSERT IGNORE INTO schedules (tenant_id, day, {TERM_NAMES}, pattern_id, created_by, created_at)
+        VALUES (%(tenant_id)s, %(day)s, {TERM_PARAMETERS}, %(pattern_id)s, %(created_by)s, %(now)s)
         """,
         **pattern.build_params(),
         tenant_id=pattern.tenant_id,
@@ -148,10 +146,8 @@ def update(tx: Tx, tenant_id: int, schedule_id: int, terms: ScheduleTerms) -> No
         mysql.DuplicateKeyError: another schedule has that half-day.
     """
     tx.execute(
-        """
-        UPDATE schedules
-        SET dept_id = %(dept_id)s, doctor_id = %(doctor_id)s, clinic_id = %(clinic_id)s, half_day = %(half_day)s,
-            type = %(type)s, fee = %(fee)s, area = %(area)s, begins = %(begins)s, ends = %(ends)s, slots = %(slots)s
+        f"""
+        UPDATE schedules SET {", ".join(f"{name} = %({name})s" for name in TERM_COLUMNS)}
         WHERE schedule_id = %(schedule_id)s AND tenant_id = %(tenant_id)s
         """,
         **terms.build_params(),

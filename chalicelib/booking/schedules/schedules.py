@@ -76,6 +76,8 @@ def build_terms(tx: Tx, tenant_id: int, request: ScheduleFields) -> ScheduleTerm
         raise ApiError(errors.BAD_PARAMETER, f"end：上午不能晚于 {LATEST_MORNING_END}")
     if request.slots > (ends - begins).total_seconds() / 60:
         raise ApiError(errors.BAD_PARAMETER, "slots：每个号源至少一分钟")
+    if request.desk_slots + request.same_day_slots > request.slots:
+        raise ApiError(errors.BAD_PARAMETER, "desk_slots：与 same_day_slots 之和不能大于 slots")
     return ScheduleTerms(
         dept_id=request.dept_id,
         doctor_id=request.doctor_id,
@@ -86,6 +88,10 @@ def build_terms(tx: Tx, tenant_id: int, request: ScheduleFields) -> ScheduleTerm
         begins=begins,
         ends=ends,
         slots=request.slots,
+        desk_slots=request.desk_slots,
+        same_day_slots=request.same_day_slots,
+        release_days=request.release_days,
+        release_time=slots.parse_time(request.release_time),
     )
 
 
@@ -103,6 +109,10 @@ def build_listed_fields(terms: ScheduleTerms, dept_name: str, doctor_name: str) 
         "begin": slots.format_time(terms.begins),
         "end": slots.format_time(terms.ends),
         "slots": terms.slots,
+        "desk_slots": terms.desk_slots,
+        "same_day_slots": terms.same_day_slots,
+        "release_days": terms.release_days,
+        "release_time": slots.format_time(terms.release_time),
     }
 
 

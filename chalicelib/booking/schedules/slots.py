@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any
 
 from chalicelib import clock
@@ -21,6 +21,14 @@ class HalfDay(StrEnum):
         return "上午" if self is HalfDay.AM else "下午"
 
 
+class Share(Enum):
+    """Who can book a slot, and when."""
+
+    ANY = auto()
+    SAME_DAY = auto()  # patients, on the day itself only
+    DESK = auto()  # the front desk
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleTerms:
     """What a schedule and a weekly pattern have in common."""
@@ -34,6 +42,11 @@ class ScheduleTerms:
     begins: timedelta  # since midnight, as MySQL returns a TIME
     ends: timedelta
     slots: int
+    # Shares of the slots: the last ones are for the front desk, those before them are bookable on the day itself only.
+    desk_slots: int = 0
+    same_day_slots: int = 0
+    release_days: int | None = None  # so many days before, patients can book from release_time on; None: no such time
+    release_time: timedelta = timedelta(0)  # since midnight
 
     @property
     def clinic_id(self) -> int | None:
@@ -42,7 +55,11 @@ class ScheduleTerms:
 
     def build_params(self) -> dict[str, Any]:
         """Return the columns as SQL parameters."""
-        return {name: getattr(self, name) for name in (*ScheduleTerms.__dataclass_fields__, "clinic_id")}
+        return {name: getattr(self, name) for name in TERM_COLUMNS}
+
+
+TERM_COLUMNS = (*ScheduleTerms.__dataclass_fields__, "clinic_id")
+"""The columns that schedules and weekly patterns have in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +72,9 @@ class Schedule(ScheduleTerms):
     doctor_active: bool  # False if its doctor has left
 
     def get_slot_time(self, serial_no: int) -> str:
-        """Return when a slot begins, as HH:MM."""
-        return format_time(self.begins + (serial_no - 1) * (self.ends - self.begins) / self.slots)
+        """Return when a slot begins, as HH:MM. An additional slot, beyond the last one, begins with the last one."""
+        number = min(serial_no, self.slots)
+        return format_time(self.begins + (number - 1) * (self.ends - self.begins) / self.slots)
 
     def get_slot_datetime(self, serial_no: int) -> str:
         """Return when a slot begins in the date format of the API: 2026-01-05 09:00:00."""
@@ -66,11 +84,35 @@ class Schedule(ScheduleTerms):
         """Return whether a slot has begun."""
         return self.get_slot_datetime(serial_no) <= clock.format_wire_time(clock.now())
 
-    def list_free_slots(self, reserved: frozenset[int]) -> list[int]:
-        """Return the slots that are neither reserved nor past; none if the schedule is not open."""
-        if self.stopped_at or not self.doctor_active:
+    @property
+    def released_at(self) -> int | None:
+        """When patients can book it; None if it has no such time."""
+        if self.release_days is None:
+            return None
+        return clock.to_instant(self.day - timedelta(self.release_days), self.release_time)
+
+    def is_released(self) -> bool:
+        """Return whether patients can book it by its release time."""
+        return self.released_at is None or self.released_at <= clock.now()
+
+    def get_share(self, serial_no: int) -> Share:
+        """Return who can book a slot."""
+        if serial_no > self.slots - self.desk_slots:
+            return Share.DESK
+        return Share.SAME_DAY if serial_no > self.slots - self.desk_slots - self.same_day_slots else Share.ANY
+
+    def list_free_slots(self, reserved: frozenset[int], for_desk: bool = False) -> list[int]:
+        """Return the slots that are neither reserved nor past; none if the schedule is not open.
+
+        Args:
+            for_desk: those that the front desk can book; otherwise, those that patients can book now.
+        """
+        if self.stopped_at or not self.doctor_active or not (for_desk or self.is_released()):
             return []
         free = [serial_no for serial_no in range(1, self.slots + 1) if serial_no not in reserved]
+        if not for_desk:
+            shares = {Share.ANY, Share.SAME_DAY} if self.day <= clock.today() else {Share.ANY}
+            free = [serial_no for serial_no in free if self.get_share(serial_no) in shares]
         return free if self.day > clock.today() else [serial_no for serial_no in free if not self.is_past(serial_no)]
 
 
