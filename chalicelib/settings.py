@@ -71,7 +71,10 @@ class Settings:
     wechat_open_url: str  # OAuth pages, which identify visitors
     wechat_pay_url: str
     public_url: str  # public base URL of this API, for WeChat Pay's payment notifications; "" for none
-    hourly_codes_per_address: int  # limit of SMS codes for one IP address, which a hospital's whole Wi-Fi may share
+    # Limits of SMS codes. A hospital's whole Wi-Fi may share one address.
+    hourly_codes_per_address: int
+    hourly_codes_per_hospital: int
+    daily_codes_per_phone: int  # for all hospitals
     uploads: UploadSettings
     rate_limits: str  # those that differ from the defaults of identity/rate_limits.py
     trusted_proxies: int  # number of proxies between the clients and API Gateway: 1 behind CloudFront
@@ -109,12 +112,20 @@ def _load(env: "os._Environ[str]") -> Settings:
         **_read_session_settings(env),
         sms=_read_sms_settings(env),
         **_read_urls(env),
-        hourly_codes_per_address=int(env.get("CODES_OF_ADDRESS", "100")),
+        **_read_code_limits(env),
         uploads=_read_upload_settings(env),
         rate_limits=env.get("RATE_LIMITS", ""),
         trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
         max_body_bytes=int(env.get("BODY_LIMIT", str(1024 * 1024))),
     )
+
+
+def _read_code_limits(env: "os._Environ[str]") -> dict[str, Any]:
+    return {
+        "hourly_codes_per_address": int(env.get("CODES_OF_ADDRESS", "100")),
+        "hourly_codes_per_hospital": int(env.get("CODES_OF_HOSPITAL", "1000")),
+        "daily_codes_per_phone": int(env.get("CODES_OF_PHONE", "30")),
+    }
 
 
 def _read_upload_settings(env: "os._Environ[str]") -> UploadSettings:

@@ -71,6 +71,11 @@ def _build_log_alarms(names: list[str]) -> Json:
         text,
         threshold=5,
     )
+    text = (
+        "A hospital has used up its budget of SMS for an hour, and rejects codes: filter event = 'sms budget used up'"
+    )
+    pattern = '{ $.event = "sms budget used up" }'
+    alarms |= _build_log_alarm("SmsBudgetUsedUp", [get_resource_name("accounts")], pattern, text)
     for worker, seconds in MAX_WAIT_SECONDS.items():
         text = f"Jobs of {worker} start more than {seconds} seconds late: more are enqueued than executed"
         name = f"{get_resource_name(worker)}Late"

@@ -95,6 +95,19 @@ def list_requests_of_subject(tx: Tx, key: CodeKey, since: int) -> list[int]:
     return [row["requested_at"] for row in rows]
 
 
+def find_request_time(tx: Tx, tenant_id: int, number: int) -> int:
+    """Return the instant of the tenant's latest request but number - 1, 0 if there are not so many."""
+    requested_at: int | None = tx.fetch_value(
+        """
+        SELECT requested_at FROM code_requests WHERE tenant_id = %(tenant_id)s
+        ORDER BY requested_at DESC LIMIT 1 OFFSET %(offset)s
+        """,
+        tenant_id=tenant_id,
+        offset=number - 1,
+    )
+    return requested_at or 0
+
+
 def insert_request(tx: Tx, key: CodeKey, network: str, phone_blind: bytes | None, now: int) -> int:
     """Insert an accepted request and return its request_id.
 

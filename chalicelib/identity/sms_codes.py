@@ -14,6 +14,7 @@ import base64
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import clock, errors
@@ -35,6 +36,21 @@ MAX_TRIES = 5  # for a code from the network that has requested it, and as many 
 WRONG_CODE_TEXT = "verCode：验证码错误或已过期，请重新获取"
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An order to send a code.
+
+    Attributes:
+        recipient: what the job finds the phone by (`_find_phone`).
+        phone_subject: see code_limits.name_phone; "" if only the job determines the phone.
+    """
+
+    key: CodeKey
+    recipient: Mapping[str, Any]
+    phone_subject: str = ""
+    merges_double_submission: bool = False
+
+
 def request_code(
     tenant_id: int, phone: str, purpose: CodePurpose, address: str, merge_double_submission: bool = False
 ) -> None:
@@ -50,7 +66,8 @@ def request_code(
     subject = phones.compute_blind_index(tenant_id, phone)
     sealed = phones.seal(tenant_id, _name_recipient(subject), 0, phone) or b""
     recipient = {"phone_sealed": base64.b64encode(sealed).decode()}
-    _request_code(CodeKey(tenant_id, subject, purpose), address, recipient, merge_double_submission)
+    key, phone_subject = CodeKey(tenant_id, subject, purpose), code_limits.name_phone(phone)
+    _request_code(_Order(key, recipient, phone_subject, merge_double_submission), address)
 
 
 def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
@@ -62,7 +79,7 @@ def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
         ApiError: 429 above the rate limits, 503 if no SMS provider is configured.
     """
     subject = compute_member_subject(tenant_id, member_id)
-    _request_code(CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER), address, {"member_id": member_id})
+    _request_code(_Order(CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER), {"member_id": member_id}), address)
 
 
 def has_requested(tenant_id: int, member_id: int, since: int) -> bool:
@@ -165,17 +182,15 @@ def consume(tx: Tx, tenant_id: int, subject: bytes, purpose: CodePurpose, code_h
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
 
 
-def _request_code(
-    key: CodeKey, address: str, recipient: Mapping[str, Any], merge_double_submission: bool = False
-) -> None:
-    """Enqueue the job; `recipient` is what it finds the phone by (`_find_phone`)."""
+def _request_code(order: _Order, address: str) -> None:
+    """Enqueue the job."""
     if not settings.sms.provider:
         raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
-    requester = code_limits.identify_requester(key, address)
+    requester = code_limits.identify_requester(order.key, address)
     try:
-        if not merge_double_submission:
+        if not order.merges_double_submission:
             code_limits.require_network(mysql.autocommit, requester)  # before the tenant is locked
-        mysql.run_transaction(lambda tx: _insert_request(tx, key, requester, recipient, merge_double_submission))
+        mysql.run_transaction(lambda tx: _insert_request(tx, order, requester))
     except ApiError as error:
         if error.kind is errors.TOO_MANY_REQUESTS:
             code_limits.count_rejection(requester)
@@ -183,16 +198,14 @@ def _request_code(
     outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _insert_request(
-    tx: Tx, key: CodeKey, requester: Requester, recipient: Mapping[str, Any], merge_double_submission: bool
-) -> None:
+def _insert_request(tx: Tx, order: _Order, requester: Requester) -> None:
+    key, now, network = order.key, clock.now(), requester.network
     code_store.lock_tenant(tx, key.tenant_id)
-    now, network = clock.now(), requester.network
     since = now - double_submission.WINDOW
-    if merge_double_submission and code_store.was_requested_since(tx, key, network, since):
+    if order.merges_double_submission and code_store.was_requested_since(tx, key, network, since):
         return
-    code_limits.use(tx, key, requester)
-    phone_blind = None if key.purpose == CodePurpose.VERIFY_MEMBER else key.subject
+    code_limits.use(tx, key, requester, order.phone_subject)
+    phone_blind = key.subject if order.phone_subject else None
     request_id = code_store.insert_request(tx, key, network, phone_blind, now)
     payload = {
         "subject": key.subject.hex(),
@@ -200,7 +213,7 @@ def _insert_request(
         "request_id": request_id,
         "network": network,
         "until": now + CODE_LIFETIME,
-        "recipient": recipient,
+        "recipient": order.recipient,
     }
     outbox.enqueue(tx, key.tenant_id, Job.SEND_SMS_CODE, payload)
 
@@ -221,10 +234,14 @@ def _has_account(key: CodeKey) -> bool:
 
 def _assign_phone(key: CodeKey, request_id: int, phone: str, network: str) -> bool:
     """Count a code against the limits of a phone that its requester does not know; return False if it is above them."""
-    phone_blind = phones.compute_blind_index(key.tenant_id, phone)
-    return mysql.run_transaction(
-        lambda tx: code_limits.assign_phone(tx, key.tenant_id, request_id, phone_blind, network)
-    )
+    found = (phones.compute_blind_index(key.tenant_id, phone), code_limits.name_phone(phone))
+    try:
+        mysql.run_transaction(lambda tx: code_limits.assign_phone(tx, key.tenant_id, request_id, *found, network))
+    except ApiError as error:
+        if error.kind is not errors.TOO_MANY_REQUESTS:
+            raise
+        return False
+    return True
 
 
 def _name_recipient(subject: bytes) -> str:

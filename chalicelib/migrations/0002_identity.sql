@@ -92,6 +92,7 @@ CREATE TABLE code_requests (
     requested_at  BIGINT NOT NULL,
     KEY by_subject (tenant_id, subject, requested_at),
     KEY by_phone (tenant_id, phone_blind, requested_at),
+    KEY by_tenant (tenant_id, requested_at),
     KEY by_age (requested_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

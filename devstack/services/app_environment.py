@@ -14,7 +14,7 @@ TEST_SETTINGS = {
     "REDIS_TIMEOUT": "10",  # so that a busy machine is not taken for an outage; tests of an outage set their own
     # Tests and benchmarks act faster than people; tests of the limits set their own.
     "RATE_LIMITS": " ".join(f"{name}=100000/100000" for name in LIMITS),
-    "CODES_OF_ADDRESS": "1000000",
+    **dict.fromkeys(("CODES_OF_ADDRESS", "CODES_OF_HOSPITAL", "CODES_OF_PHONE"), "1000000"),
     "WECHAT_API_URL": "http://127.0.0.1:9",  # no server: tests must not reach the real WeChat
     "WECHAT_PAY_URL": "http://127.0.0.1:9",
     "PUBLIC_URL": "https://api.renhe.example",
