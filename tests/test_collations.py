@@ -109,6 +109,7 @@ def test_search_for_a_part_of_a_name_finds_rare_characters_alone(hospital: Hospi
 def test_search_for_the_name_of_a_correspondent_finds_rare_characters_alone(hospital: Hospital) -> None:
     for number, name in enumerate(["王🔴", "王🟢"]):
         person = factories.create_patient(hospital.tenant_id, f"1370000010{number}", name)
+        factories.let_treat(hospital.chen, person)
         helpdesk_client.send_all(hospital.chen, person, "您好")
     for part, expected in (("王", ["王🟢", "王🔴"]), ("🔴", ["王🔴"]), ("🟢", ["王🟢"]), ("🔵", [])):
         found = helpdesk_client.list_conversations(hospital.chen, nameSearch=part).data

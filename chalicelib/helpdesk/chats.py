@@ -1,6 +1,6 @@
 """Find the caller's conversations, and create chats, at most one for each pair."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -13,7 +13,7 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import ids, membership_store
 from chalicelib.messaging import store as messaging_store
 from chalicelib.messaging.models import ConversationKind
-from chalicelib.people import persons
+from chalicelib.people import doctor_patients, persons
 from chalicelib.people.persons import Person
 from chalicelib.people.roles import PersonKind
 
@@ -89,6 +89,30 @@ def get_or_create(tenant_id: int, kind: ConversationKind, pairs: Collection[User
     return {pair: found.get(pair) or _create_chat(tenant_id, kind, pair) for pair in pairs}
 
 
+def get_or_begin_direct(caller: Caller, people: Mapping[int, Person]) -> dict[int, str]:
+    """Return the session_ids of the caller's direct chats with persons by user_id, creating those that do not exist.
+
+    A doctor begins them with own patients only (people/doctor_patients.py), and answers whoever has written first.
+
+    Args:
+        people: to whom the caller may write, from `require_contacts`.
+
+    Raises:
+        ApiError: 404, which names the patients who are not the doctor's own. Nothing has been created then.
+    """
+    if not people:
+        return {}
+    pairs = {user_id: build_direct_pair(caller.user_id, user_id) for user_id in people}
+    found = store.get_session_ids(mysql.autocommit, caller.tenant_id, ConversationKind.DIRECT, list(pairs.values()))
+    if caller.role == Role.DOCTOR:
+        new = [user_id for user_id, pair in pairs.items() if pair not in found]
+        _require_own_patients(caller, [one for one in new if people[one].kind == PersonKind.PATIENT])
+    return {
+        user_id: found.get(pair) or _create_chat(caller.tenant_id, ConversationKind.DIRECT, pair)
+        for user_id, pair in pairs.items()
+    }
+
+
 def reopen(caller: Caller, conversation: Conversation) -> None:
     """Open a direct chat to new messages again."""
     public_ids, kinds = [conversation.public_id], (ConversationKind.DIRECT,)
@@ -110,8 +134,22 @@ def require_contacts(caller: Caller, user_ids: Collection[int]) -> dict[int, Per
     if caller.role == Role.PATIENT:
         unknown |= {user_id for user_id, person in people.items() if person.kind == PersonKind.PATIENT}
     if unknown:
-        raise ApiError(errors.NOT_FOUND, f"用户不存在：{'、'.join(map(str, sorted(unknown)))}")
+        raise _build_unknown_error(caller, unknown)
     return people
+
+
+def _require_own_patients(caller: Caller, user_ids: Collection[int]) -> None:
+    if not user_ids:
+        return
+    own = doctor_patients.list_own_account_ids(mysql.autocommit, caller.tenant_id, caller.user_id, user_ids)
+    if others := set(user_ids) - own:
+        raise _build_unknown_error(caller, others)
+
+
+def _build_unknown_error(caller: Caller, user_ids: Collection[int]) -> ApiError:
+    """Return the error for persons to whom the caller may not write; a doctor does not learn whether they exist."""
+    problem = "用户不存在，或不是您的患者" if caller.role == Role.DOCTOR else "用户不存在"
+    return ApiError(errors.NOT_FOUND, f"{problem}：{'、'.join(map(str, sorted(user_ids)))}")
 
 
 def _create_chat(tenant_id: int, kind: ConversationKind, pair: UserPair) -> str:

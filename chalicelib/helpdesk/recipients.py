@@ -97,13 +97,10 @@ def _get_session_ids(caller: Caller, user_ids: list[int]) -> dict[int, str]:
     """Return the session_id in which the caller writes to each of these persons."""
     if not user_ids:
         return {}
-    chats.require_contacts(caller, user_ids)
+    people = chats.require_contacts(caller, user_ids)
     at_desk = store.get_desk_session_ids(mysql.autocommit, caller.tenant_id, caller.user_id, user_ids)
-    pairs = {
-        user_id: chats.build_direct_pair(caller.user_id, user_id) for user_id in user_ids if user_id not in at_desk
-    }
-    direct = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, list(pairs.values()))
-    return at_desk | {user_id: direct[pair] for user_id, pair in pairs.items()}
+    others = {user_id: people[user_id] for user_id in user_ids if user_id not in at_desk}
+    return at_desk | chats.get_or_begin_direct(caller, others)
 
 
 def _ensure_open(caller: Caller, conversations: list[Conversation], is_duplicate: bool) -> list[Conversation]:

@@ -57,7 +57,8 @@ def message_add(
 
     To persons (ownType 1: receiveId, receiverIds), to groups (3: groupIds), or (2) from a patient to the hospital's
     help desk, from service staff and admins as an announcement in the hospital's name (doctors: 403). If one recipient
-    is unknown, nothing is sent. 403 if a session is closed; a patient's message reopens it. Requests with the same
+    is unknown, nothing is sent; nor if a doctor, who may answer everybody, begins a chat with a patient who is not
+    their own (404). 403 if a session is closed; a patient's message reopens it. Requests with the same
     Idempotency-Key send one message; 409 if the key was used for another content or other recipients.
     """
     return messages.send(caller, body, idempotency_key)

@@ -11,6 +11,7 @@ from chalicelib.helpdesk.queue_store import ChatState
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging.models import ConversationKind
 from chalicelib.people import tenants
+from chalicelib.people.persons import Person
 from chalicelib.people.roles import PersonKind
 
 
@@ -34,15 +35,14 @@ def open_session(caller: Caller, request: OpenSessionRequest) -> Session:
         raise ApiError(errors.BAD_PARAMETER, "msgType：通知不能由此打开" if user_id else "receiveId：须为用户编号")
     contacts = chats.require_contacts(caller, [user_id])
     if request.msgType == MsgType.DIRECT:
-        return _open_direct_session(caller, user_id)
+        return _open_direct_session(caller, contacts[user_id], user_id)
     if contacts[user_id].kind != PersonKind.PATIENT:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
     return desk_sessions.serve_patient(caller, user_id)
 
 
-def _open_direct_session(caller: Caller, user_id: int) -> Session:
-    pair = chats.build_direct_pair(caller.user_id, user_id)
-    session_id = chats.get_or_create(caller.tenant_id, ConversationKind.DIRECT, [pair])[pair]
+def _open_direct_session(caller: Caller, person: Person, user_id: int) -> Session:
+    session_id = chats.get_or_begin_direct(caller, {user_id: person})[user_id]
     conversation = chats.get_conversation(caller, session_id, (ConversationKind.DIRECT,))
     if conversation.archived:
         chats.reopen(caller, conversation)

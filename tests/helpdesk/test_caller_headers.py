@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.helpdesk.routes import routes
-from tests.support import client
+from tests.support import client, factories
 from tests.support.client import ApiResponse, call
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
@@ -134,6 +134,7 @@ def test_internal_key_does_not_act_for_staff_by_itself(hospital: Hospital, what:
 
 def test_internal_key_sends_as_the_named_person(help_desk: HelpDesk, lin: Person, chen: Person) -> None:
     help_desk.hospital.allow_keys_for_staff()
+    factories.let_treat(chen, lin)
     position = help_desk.create_post(chen)
     body = {**BODIES["messageAdd"], "receiveId": str(lin.user_id)}
     names: list[dict[str, Any]] = [

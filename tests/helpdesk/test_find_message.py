@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support import gateway_client
+from tests.support import factories, gateway_client
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     HelpDesk,
@@ -86,6 +86,7 @@ def test_newest_page_is_marked_read_and_the_sender_notified(lin: Person, chen: P
 def test_unread_count_covers_all_kinds_of_conversation(
     hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
+    factories.let_treat(chen, lin)
     help_desk.create_post(hospital.desk)
     request_assignment(lin)
     send_all(chen, lin, "一")
@@ -108,6 +109,7 @@ def test_marking_a_person_read_covers_all_shared_conversations(
         "sessionId"
     ]
     add_message(li, "私下", receiveId=session)
+    factories.let_treat(chen, lin)
     [last] = send_all(chen, lin, "别人的")
     assert get_message_count(lin) == 3
     poll_messages(li.token, events=1), poll_messages(chen.token, events=1)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import factories
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     add_message,
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.store
 def test_one_key_sends_one_message_to_each_and_rejects_other_content(
     hospital: Hospital, chen: Person, lin: Person, wang: Person
 ) -> None:
+    factories.let_treat(chen, lin, wang)
     both = {"receiverIds": [lin.user_id, wang.user_id]}
     first = add_message(chen, "明天停诊", "k1", **both)
     duplicate = add_message(chen, "明天停诊", "k1", **both)
@@ -40,6 +42,7 @@ def test_one_key_sends_one_message_to_each_and_rejects_other_content(
         assert (response.status, response.error) == (409, "Idempotency-Key：已用于另一条消息")
     assert add_message(chen, "后天停诊", "k1", **both).status == 409
     assert len(list_rows("messages", hospital)) == 2
+    factories.let_treat(hospital.zhou, lin, wang)
     assert add_message(hospital.zhou, "明天停诊", "k1", **both).status == 200, (
         "keys of different senders are independent"
     )

@@ -56,6 +56,7 @@ def test_entry_has_peer_newest_message_and_unread_count(lin: Person, chen: Perso
 def test_all_kinds_are_listed_last_active_first(
     hospital: Hospital, help_desk: HelpDesk, lin: Person, chen: Person
 ) -> None:
+    factories.let_treat(chen, lin)
     help_desk.create_post(hospital.desk)
     request_assignment(lin)
     send_all(chen, lin, "一")
@@ -131,6 +132,7 @@ def test_filters(agent_hospital: Hospital, filters: dict[str, Any], expected: li
 @pytest.mark.parametrize("typed", ["古丽•艾山", "古丽.艾山", "丽艾", "古丽 艾", "丽·艾"])
 def test_name_of_a_patient_is_found_however_it_is_typed(hospital: Hospital, typed: str) -> None:
     person = factories.create_patient(hospital.tenant_id, "13700000101", "古丽·艾山")
+    factories.let_treat(hospital.chen, person)
     send_all(hospital.chen, person, "您好")
     assert list_names(list_conversations(hospital.chen, nameSearch=typed)) == ["古丽·艾山"]
     post(MYINFO, person.token, name="Ａn·Na", gender=2, birthday="")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.helpdesk import recipients
-from tests.support import gateway_client
+from tests.support import factories, gateway_client
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
     HelpDesk,
@@ -80,6 +80,7 @@ def test_session_id_names_a_recipient(lin: Person, chen: Person) -> None:
 
 
 def test_each_of_many_recipients_gets_one_message(hospital: Hospital, chen: Person) -> None:
+    factories.let_treat(chen, hospital.lin, hospital.wang)
     recipient_ids = [str(one.user_id) for one in (hospital.lin, hospital.wang, hospital.lin)]
     response = add_message(chen, "明天停诊", receiveId=hospital.zhou.user_id, receiverIds=recipient_ids)
     assert response.body["count"] == 3, "a recipient named twice gets one message"
@@ -87,12 +88,38 @@ def test_each_of_many_recipients_gets_one_message(hospital: Hospital, chen: Pers
         assert list_contents(find_messages(who, 2, sendId=chen.user_id)) == ["明天停诊"]
 
 
-def test_nothing_is_sent_if_a_recipient_is_unknown(hospital: Hospital, chen: Person, other_hospital: Hospital) -> None:
+@pytest.mark.parametrize("role", ["chen", "desk"])
+def test_nothing_is_sent_if_a_recipient_is_unknown(hospital: Hospital, other_hospital: Hospital, role: str) -> None:
+    factories.let_treat(hospital.chen, hospital.lin)
     strangers = [other_hospital.lin.user_id, 999_999_999]
-    response = add_message(chen, "您好", receiverIds=[hospital.lin.user_id, *strangers])
+    response = add_message(getattr(hospital, role), "您好", receiverIds=[hospital.lin.user_id, *strangers])
+    problem = "用户不存在，或不是您的患者" if role == "chen" else "用户不存在"
     named = "、".join(map(str, sorted(strangers)))
-    assert (response.status, response.error) == (404, f"用户不存在：{named}")
+    assert (response.status, response.error) == (404, f"{problem}：{named}")
     assert list_rows("messages", hospital) == []
+
+
+def test_doctor_begins_a_chat_with_own_patients_only(hospital: Hospital, chen: Person, lin: Person) -> None:
+    factories.let_treat(chen, hospital.wang)
+    for response in (
+        add_message(chen, "您好", receiverIds=[hospital.wang.user_id, lin.user_id, hospital.zhou.user_id]),
+        create_session(chen, 2, receiveId=lin.user_id),
+    ):
+        assert (response.status, response.error) == (404, f"用户不存在，或不是您的患者：{lin.user_id}")
+    assert [list_rows(table, hospital) for table in ("messages", "chats", "conversations")] == [[], [], []]
+    assert add_message(chen, "您好", receiverIds=[hospital.wang.user_id, hospital.zhou.user_id]).status == 200
+
+
+def test_doctor_replies_to_a_patient_who_has_written_first(chen: Person, lin: Person) -> None:
+    send_all(lin, chen, "医生您好")
+    assert add_message(chen, "您好", receiveId=lin.user_id).status == 200
+    assert create_session(chen, 2, receiveId=lin.user_id).status == 200
+    assert list_contents(find_messages(lin, 2, sendId=chen.user_id)) == ["您好", "医生您好"]
+
+
+def test_service_staff_begin_a_chat_with_any_patient(hospital: Hospital, lin: Person) -> None:
+    for staff in (hospital.desk, hospital.admin):
+        assert add_message(staff, "您好", receiveId=lin.user_id).status == 200
 
 
 def test_existence_of_another_patient_is_not_disclosed(lin: Person, wang: Person, other_hospital: Hospital) -> None:

@@ -11,6 +11,7 @@ from chalicelib.helpdesk import queue_store, store
 from chalicelib.helpdesk.queue_store import Agent
 from chalicelib.people import persons
 from chalicelib.people.roles import PersonKind
+from tests.support import factories
 from tests.support.factories import Hospital, Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 from tests.support.helpdesk_client import (
@@ -133,6 +134,7 @@ def test_chat_opened_by_both_concurrently_is_created_once(
     hospital: Hospital, lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both requests have read that there is no chat yet."""
+    factories.let_treat(chen, lin)
     let_callers_meet(monkeypatch, store, "get_session_ids", 2)
     responses = run_in_threads(
         [lambda: create_session(lin, 2, receiveId=chen.user_id), lambda: create_session(chen, 2, receiveId=lin.user_id)]
@@ -144,6 +146,7 @@ def test_chat_opened_by_both_concurrently_is_created_once(
 def test_concurrent_requests_with_one_key_send_one_message(
     hospital: Hospital, lin: Person, wang: Person, chen: Person
 ) -> None:
+    factories.let_treat(chen, lin, wang)
     both = {"receiverIds": [lin.user_id, wang.user_id]}
     responses = run_in_threads([lambda: add_message(chen, "明天停诊", "k1", **both)] * 8)
     assert len({str(one.data) for one in responses}) == 1
@@ -153,7 +156,7 @@ def test_concurrent_requests_with_one_key_send_one_message(
 def test_concurrent_requests_with_one_key_and_two_texts_send_one_message(
     hospital: Hospital, lin: Person, chen: Person
 ) -> None:
-    create_session(chen, 2, receiveId=lin.user_id)
+    create_session(lin, 2, receiveId=chen.user_id)
     calls = [
         lambda: add_message(chen, "一", "k1", receiveId=lin.user_id),
         lambda: add_message(chen, "二", "k1", receiveId=lin.user_id),
@@ -163,6 +166,7 @@ def test_concurrent_requests_with_one_key_and_two_texts_send_one_message(
 
 
 def test_concurrent_ratings_are_one(hospital: Hospital, lin: Person, chen: Person) -> None:
+    factories.let_treat(chen, lin)
     [sent] = send_all(chen, lin, "多喝水")
     responses = run_in_threads([lambda: call_messagecenter(lin, "appraiseMessage", messageId=sent, appraise=1)] * 6)
     assert {one.status for one in responses} == {200}

@@ -7,7 +7,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
-from tests.support import consult_client, gateway_client
+from tests.support import consult_client, factories, gateway_client
 from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
@@ -167,6 +167,7 @@ def test_rating_belongs_to_the_reader_and_can_be_changed(
 
 
 def test_unreadable_and_own_messages_cannot_be_rated(hospital: Hospital, other_hospital: Hospital) -> None:
+    factories.let_treat(hospital.chen, hospital.lin)
     [sent] = send_all(hospital.chen, hospital.lin, "多喝水")
     for who in (hospital.wang, hospital.zhou, hospital.admin, other_hospital.lin, other_hospital.admin):
         assert appraise(who, sent).status == 404

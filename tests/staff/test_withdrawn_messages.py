@@ -10,7 +10,7 @@ from chalicelib.adapters.mysql import Row
 from chalicelib.audit import audit_log
 from chalicelib.outbox import outbox
 from chalicelib.staff import withdrawn_store
-from tests.support import consult_client, gateway_client, helpdesk_client
+from tests.support import consult_client, factories, gateway_client, helpdesk_client
 from tests.support.client import ApiResponse
 from tests.support.factories import Hospital, Person
 from tests.support.file_samples import VALID
@@ -41,6 +41,7 @@ def test_withdrawal_by_an_admin_is_on_record_with_reason_and_original(
     hospital: Hospital, lin: Person, chen: Person
 ) -> None:
     """Red team M6: an admin's withdrawal of a doctor's message kept no "by whom"."""
+    factories.let_treat(chen, lin)
     message_id = send_and_withdraw(chen, lin, "请先转账", by=hospital.admin, reason=" 诱导转账 ")
     [listed] = list_withdrawn_messages(hospital.admin).data
     found = get_withdrawn_message(hospital.admin, message_id).data
@@ -146,7 +147,10 @@ def test_picture_of_document_002_has_link_and_caption(hospital: Hospital, lin: P
     assert (found["msg_type"], found["message"], found["link"]) == (1, "化验单", picture["link"])
 
 
-def test_link_to_an_uploaded_picture_works_after_it_has_moved(hospital: Hospital, lin: Person, chen: Person) -> None:
+def test_link_to_an_uploaded_picture_works_after_it_has_moved(
+    hospital: Hospital, lin: Person, chen: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)  # which would move it between link and request
     session_no = consult_client.create_session(lin, chen)
     file_id = consult_client.upload_picture(lin, session_no)
     first, second = (
