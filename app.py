@@ -26,7 +26,7 @@ from chalicelib.settings import settings
 GROUPS = ("consult", "notify", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
 API_HANDLER_GROUP = "gateway"  # served by Chalice's API handler; every other group has its own function
 # Functions whose requests write to WebSockets, which continues after the response.
-PUSHING_FUNCTIONS = ("consult", "gateway", "helpdesk", "notify", "websocket_message")
+PUSHING_FUNCTIONS = ("consult", "gateway", "helpdesk", "websocket_message")
 
 logs.configure()
 app = Chalice(app_name="zhenxun", configure_logs=False)

@@ -28,7 +28,7 @@ from chalicelib.errors import ApiError
 from chalicelib.files import confirmation, file_types, links, withdrawals
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.tokens import Owner
-from chalicelib.messaging import log, reading, recent_cache
+from chalicelib.messaging import log, read_positions, reading, recent_cache
 from chalicelib.messaging.models import ConversationKind, Message, MessageType, NewMessage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
@@ -230,7 +230,7 @@ def _fetch_page(
             return session, []
         return session, reading.list_older(query.session_no, query.msg_id, query.page_size)
     session, page = _fetch_newest_page(caller, query.session_no, member_id, query.page_size, batch)
-    reading.mark_read(query.session_no, page)
+    read_positions.mark_read(query.session_no, page)
     return session, page.messages
 
 

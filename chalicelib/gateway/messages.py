@@ -18,7 +18,7 @@ from chalicelib.gateway.models import (
 )
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.identity.tokens import Owner
-from chalicelib.messaging import log, msg_data, reading, recent_cache
+from chalicelib.messaging import log, msg_data, read_positions, reading, recent_cache
 from chalicelib.messaging.models import Message, MessageType, NewMessage
 from chalicelib.messaging.reading import MessagePage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
@@ -69,7 +69,7 @@ def list_newest(caller: Caller, request: NewestMessagesRequest, batch: ScriptBat
         ApiError: 404 if the caller does not take part. The same holds for the other functions of this module.
     """
     page = _fetch_newest_page(caller, request, PAGE_SIZE, batch)
-    reading.mark_read(request.conversation_id, page)
+    read_positions.mark_read(request.conversation_id, page)
     return _build_messages(request, page.messages)
 
 

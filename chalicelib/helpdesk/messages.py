@@ -22,7 +22,7 @@ from chalicelib.helpdesk.recipients import Target
 from chalicelib.helpdesk.store import Conversation
 from chalicelib.http.routing import CountedResult
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.messaging import log, reading
+from chalicelib.messaging import log, read_positions, reading
 from chalicelib.messaging.models import ConversationKind, Message, NewMessage
 from chalicelib.wechat_account.unread_replies import ENQUEUE_UNREAD_REPLY
 
@@ -94,7 +94,7 @@ def list_page(caller: Caller, request: MessagePageRequest) -> CountedResult[list
         page, _ = reading.fetch_newest_page(conversation.public_id, caller.principal, request.pageSize)
         if page.participant is None or page.tenant_id != caller.tenant_id:  # removed since the query above
             raise chats.build_not_found_error()
-        reading.mark_read(conversation.public_id, page)
+        read_positions.mark_read(conversation.public_id, page)
         found, total = page.messages, page.last_seq
     in_order = found[::-1] if request.sort == "asc" else found
     return CountedResult(data=message_views.build_entries(caller, conversation, in_order), count=total)
@@ -108,7 +108,7 @@ def mark_read(caller: Caller, request: MarkReadRequest) -> None:
     """
     for conversation in _list_conversations_with(caller, request):
         page, _ = reading.fetch_newest_page(conversation.public_id, caller.principal, 1)
-        reading.mark_read(conversation.public_id, page)
+        read_positions.mark_read(conversation.public_id, page)
 
 
 def _append_message(

@@ -20,6 +20,7 @@ from chalicelib.messaging.msg_data import Delivered
 from chalicelib.people.roles import Role
 
 MAX_EVENTS_PER_DELIVERY = 100
+SPARE_MESSAGES = 10  # that are read in addition to those that are delivered, as newer ones may have come
 WAIT_SLICE_SECONDS = 2.0  # a stream that is lost and starts again does not wake those who wait for the old one
 
 
@@ -118,7 +119,11 @@ def _fetch_messages(listener: Listener, events: list[Event]) -> dict[str, Messag
         by_conversation[event["conversation"]].append(event)
     found: dict[str, Message] = {}
     for public_id, named in by_conversation.items():
-        page, _ = reading.fetch_newest_page(public_id, listener.principal, MAX_EVENTS_PER_DELIVERY)
+        # Most events are of the newest messages.
+        page = reading.fetch_newest_page_unless_busy(public_id, listener.principal, len(named) + SPARE_MESSAGES)
+        if page is None:
+            found |= {message.id: message for message in _fetch_older_messages(listener, public_id, named) or []}
+            continue
         if page.participant is None or page.tenant_id != listener.tenant_id:
             continue
         older: list[Message] | None = []

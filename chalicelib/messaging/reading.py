@@ -1,4 +1,4 @@
-"""Reading the conversation log: pages, read positions, lists. recent_cache.py decides when a cached page is trusted."""
+"""Reading the conversation log: pages and lists. recent_cache.py decides when a cached page is trusted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.redis import ScriptBatch, ScriptCall
 from chalicelib.errors import ApiError
-from chalicelib.messaging import feed, reading_store, recent_cache, socket_push
+from chalicelib.messaging import reading_store, recent_cache
 from chalicelib.messaging.models import Message, Snapshot
 from chalicelib.messaging.recent_cache import CacheView, MessagePage, Verdict
 
@@ -47,6 +47,19 @@ def fetch_newest_page(
     return view.page if view.verdict == Verdict.FRESH else _reload_page(public_id, principal, view, limit), others
 
 
+def fetch_newest_page_unless_busy(public_id: str, principal: str, limit: int) -> MessagePage | None:
+    """Return the newest page, as `fetch_newest_page` does; None while writers are about to change its cache.
+
+    Reloading a page reads far more than the few messages that a listener needs, and each message of a conversation in
+    which many write at once would make every listener reload it.
+    """
+    batch = prepare_newest_page(public_id, principal, limit)
+    batch.replies = redis.try_scripts(batch.calls)
+    if batch.replies and batch.replies[0][0] == Verdict.BUSY:
+        return None
+    return fetch_newest_page(public_id, principal, limit, batch)[0]
+
+
 def list_older(public_id: str, message_id: str, limit: int) -> list[Message]:
     """Return messages older than the given one, newest first.
 
@@ -82,31 +95,11 @@ def list_range(
         return reading_store.list_range(tx, bounds, limit, newest_first)
 
     messages = mysql.run_autocommit(fetch)
-    if any(message.withdrawn for message in messages) or _is_ahead_of_cache(public_id, principal, messages):
+    if any(message.withdrawn for message in messages):
         recent_cache.distrust(public_id)
+    elif newest_seq := _find_seq_ahead_of_cache(public_id, principal, messages):
+        recent_cache.distrust(public_id, unless_seq=newest_seq)
     return messages
-
-
-def mark_read(public_id: str, page: MessagePage) -> None:
-    """Move the participant's read position to the end of a page, and notify the participants if it moves."""
-    state = page.participant
-    if state is None or state.read_seq >= page.last_seq:
-        return
-    moved = reading_store.advance_read_position(mysql.autocommit, public_id, state.principal, page.last_seq)
-    if moved is None:
-        return
-    new_state, recipients = moved
-    event = feed.build_read_event(public_id, page.messages[0].id, state.principal, clock.now())
-    replies = redis.try_scripts(
-        [
-            recent_cache.build_set_participant_call(public_id, page.version, new_state),
-            *feed.build_publish_calls(page.tenant_id, recipients, event),
-        ]
-    )
-    if replies is None:
-        recent_cache.distrust(public_id)
-    else:
-        socket_push.push_events(page.tenant_id, feed.parse_published_events(recipients, event, replies[1:]))
 
 
 def hide(public_id: str, principal: str) -> None:
@@ -154,19 +147,20 @@ def _reload_page(public_id: str, principal: str, view: CacheView, limit: int) ->
     return _build_page(snapshot, principal, limit, version)
 
 
-def _is_ahead_of_cache(public_id: str, principal: str, messages: list[Message]) -> bool:
-    """Return whether messages from MySQL may be newer than what the cache shows.
+def _find_seq_ahead_of_cache(public_id: str, principal: str, messages: list[Message]) -> int | None:
+    """Return the newest seq of messages from MySQL if it may be newer than what the cache shows, else None.
 
-    It has those that are older than the last comparison with MySQL.
+    The cache has those that are older than the last comparison with MySQL.
     """
     newest = max(messages, key=lambda message: message.seq, default=None)
     if newest is None or newest.sent_at < clock.now() - 2 * recent_cache.TRUST_SECONDS * clock.SECOND:
-        return False
+        return None
     try:
         reply = redis.run_script(*recent_cache.build_read_call(public_id, 1, principal))
     except redis.RedisUnavailableError:
-        return True
-    return recent_cache.parse_view(public_id, principal, reply).page.last_seq < newest.seq
+        return newest.seq
+    is_ahead = recent_cache.parse_view(public_id, principal, reply).page.last_seq < newest.seq
+    return newest.seq if is_ahead else None
 
 
 def _reload_pages(views: dict[str, CacheView], principal: str) -> dict[str, MessagePage]:

@@ -10,6 +10,7 @@ lua/cache_*.lua.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,6 +29,7 @@ SCHEMA_VERSION = 7  # of the stored data: a new version of the code must not rea
 MAX_MESSAGES = 200  # of a conversation
 TRUST_SECONDS = 10  # without a comparison
 WRITE_INTENT_SECONDS = 60  # after which the writer is presumed dead, and the next refill removes its intent
+BUSY_SECONDS = 5  # for which a write intent is open at most, unless its writer hangs or is dead
 MAX_OPEN_INTENTS = 8  # of a conversation; further writers add theirs when they are authenticated
 TTL_SECONDS = 86_400  # of an unused cache
 
@@ -51,6 +53,7 @@ _READ = load_script(
     WRITE_INTENT_SECONDS=WRITE_INTENT_SECONDS,
     MAX_MESSAGES=MAX_MESSAGES,
     TRUST_SECONDS=TRUST_SECONDS,
+    BUSY_SECONDS=BUSY_SECONDS,
 )
 _CONFIRM = load_script(__file__, "cache_version", "cache_confirm")
 _REFILL = load_script(
@@ -69,6 +72,7 @@ class Verdict(StrEnum):
 
     FRESH = "fresh"
     STALE = "stale"  # only if MySQL agrees with it
+    BUSY = "busy"  # not at all, until the writers that are at it are done
     BROKEN = "broken"  # not at all
 
 
@@ -160,10 +164,11 @@ def build_read_call(public_id: str, limit: int, principal: str) -> ScriptCall:
 
 
 def parse_view(public_id: str, principal: str, reply: list[Any]) -> CacheView:
-    """Parse the reply of `build_read_call`. A cache that this process distrusts is broken."""
+    """Parse the reply of `build_read_call`. A cache that is busy, or that this process distrusts, is broken."""
     verdict, version, server_time_ms, *rest = reply
-    distrusted_until = _distrusted_until.get(public_id)
-    if verdict == Verdict.BROKEN or (distrusted_until and distrusted_until > clock.monotonic()):
+    distrusted_until, required_seq = _distrusted.get(public_id, (None, 0))
+    is_distrusted = distrusted_until and distrusted_until > clock.monotonic()
+    if not rest or (is_distrusted and int(rest[1]) < required_seq):
         empty = MessagePage((), 0, None, 0, version)
         return CacheView(Verdict.BROKEN, empty, int(server_time_ms), distrusted_until=distrusted_until)
     tenant_id, last_seq, changes, read_seq, uncounted_after_read, hidden_seq, *records = rest
@@ -213,26 +218,31 @@ def build_remove_participants_call(public_id: str, intent_name: str, principals:
 
 
 # Conversations whose cache may lack what this process has learned from MySQL - Redis was out of reach, or its refill
-# came too late - and when each distrust ends. A reader in this process must not be shown less than before.
-_distrusted_until: dict[str, float] = {}  # oldest first
+# came too late - with the end of each distrust, and the seq from which on the cache can be used before. A reader in
+# this process must not be shown less than before.
+_distrusted: dict[str, tuple[float, float]] = {}  # oldest first
 _lock = Lock()
 
 
-def distrust(public_id: str) -> None:
-    """Use this cache only after a refill, or when every reader has compared it with MySQL anyway."""
+def distrust(public_id: str, unless_seq: float = math.inf) -> None:
+    """Use this cache only after a refill, or when every reader has compared it with MySQL anyway.
+
+    Args:
+        unless_seq: the cache can be used if it has all messages up to this one.
+    """
     now = clock.monotonic()
     with _lock:
-        _distrusted_until.pop(public_id, None)
-        _distrusted_until[public_id] = now + 2 * TRUST_SECONDS
-        while _distrusted_until[oldest := next(iter(_distrusted_until))] < now:
-            del _distrusted_until[oldest]
+        until, required_seq = _distrusted.pop(public_id, (0.0, 0.0))
+        _distrusted[public_id] = now + 2 * TRUST_SECONDS, max(unless_seq, required_seq if until > now else 0)
+        while _distrusted[oldest := next(iter(_distrusted))][0] < now:
+            del _distrusted[oldest]
 
 
 def trust(public_id: str, seen: CacheView) -> None:
     """End the distrust, as Redis now holds what MySQL returned after this view; a distrust that is newer remains."""
     with _lock:
-        if seen.distrusted_until and _distrusted_until.get(public_id) == seen.distrusted_until:
-            del _distrusted_until[public_id]
+        if seen.distrusted_until and _distrusted.get(public_id, (None,))[0] == seen.distrusted_until:
+            del _distrusted[public_id]
 
 
 def build_keys(public_id: str) -> list[str]:

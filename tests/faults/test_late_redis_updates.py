@@ -9,7 +9,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
-from chalicelib.messaging import log, reading, reading_store, recent_cache
+from chalicelib.messaging import log, read_positions, reading, reading_store, recent_cache
 from chalicelib.messaging.models import ConversationKind, NewMessage, Snapshot
 from tests.support.conversation_log import (
     SendMessage,
@@ -81,7 +81,7 @@ def test_message_without_write_intent_counts_once(
     publish = log._publish
 
     def read_before(*arguments: Any) -> None:
-        reading.mark_read(conversation, page)  # counts her own message, which is committed
+        read_positions.mark_read(conversation, page)  # counts her own message, which is committed
         publish(*arguments)
 
     with monkeypatch.context() as patch:

@@ -109,7 +109,7 @@ def test_message_sent_during_backoff_is_published(
     read_newest(conversation, lin)
     redis_proxy.restore()
     send_message("一", lin)
-    monkeypatch.setattr(recent_cache, "_distrusted_until", {})  # as in another process, which was not cut off
+    monkeypatch.setattr(recent_cache, "_distrusted", {})  # as in another process, which was not cut off
     monkeypatch.setattr(redis, "_backoff_until", {})
     mysql_reads.clear()
     assert read_newest(conversation, chen) == ["一"]

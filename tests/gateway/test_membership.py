@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import reading, recent_cache
+from chalicelib.messaging import read_positions, reading, recent_cache
 from tests.support.conversation_log import build_redis_keys
 from tests.support.factories import Hospital
 from tests.support.faults.final_state import age_cache
@@ -141,7 +141,7 @@ def test_page_read_before_leaving_does_not_count_after_rejoining(
     page, _ = reading.fetch_newest_page(conversation, han.principal, 30)
     leave(han, conversation)
     send_all(guo, conversation, "四")
-    reading.mark_read(conversation, page)
+    read_positions.mark_read(conversation, page)
     join(han, conversation)
     assert count_unread(han, conversation) == 0
 

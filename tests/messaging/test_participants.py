@@ -3,7 +3,7 @@
 from typing import Any
 
 from chalicelib.adapters import mysql, redis
-from chalicelib.messaging import reading
+from chalicelib.messaging import read_positions, reading
 from tests.support.conversation_log import SendMessage, build_redis_keys, count_unread, read_newest
 from tests.support.factories import Person
 
@@ -57,7 +57,7 @@ def test_read_position_never_moves_back(
     early, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
     send_message("二", chen)
     read_newest(conversation, lin)
-    reading.mark_read(conversation, early)
+    read_positions.mark_read(conversation, early)
     assert count_unread(conversation, lin) == 0
 
 
@@ -67,7 +67,7 @@ def test_own_messages_after_read_page_are_not_unread(
     send_message("一", chen)
     page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
     send_message("二", lin)
-    reading.mark_read(conversation, page)
+    read_positions.mark_read(conversation, page)
     assert count_unread(conversation, lin) == 0
     redis.get_client().flushall()
     assert count_unread(conversation, lin) == 0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.messaging import ids, log, reading, reading_store, store
+from chalicelib.messaging import ids, log, read_positions, reading, reading_store, store
 from chalicelib.messaging.models import ConversationKind, NewMessage
 from chalicelib.outbox import outbox
 from tests.support.conversation_log import SendMessage, count_unread
@@ -44,7 +44,7 @@ def test_position_moved_without_redis_is_seen_afterwards(
     page, _ = reading.fetch_newest_page(conversation, lin.principal, 10)
     assert count_unread(conversation, lin) == 1
     context = cut_redis()
-    reading.mark_read(conversation, page)
+    read_positions.mark_read(conversation, page)
     context.__exit__(None, None, None)
     assert count_unread(conversation, lin) == 0
 

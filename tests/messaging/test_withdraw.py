@@ -9,7 +9,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import ApiError
-from chalicelib.messaging import log, reading, reading_store, recent_cache, withdrawal_store
+from chalicelib.messaging import log, read_positions, reading, reading_store, recent_cache, withdrawal_store
 from tests.support.conversation_log import SendMessage, build_redis_keys, count_unread, read_newest
 from tests.support.factories import Person
 from tests.support.faults.final_state import is_row_lock_waiting, wait_until
@@ -158,7 +158,7 @@ def test_reading_up_to_a_page_counts_later_withdrawn_messages(
     page, _ = reading.fetch_newest_page(conversation, chen.principal, 10)
     later = [send_message(text, lin) for text in ("二", "三")]
     log.withdraw(lin.tenant_id, conversation, later[0].id, lin.principal)
-    reading.mark_read(conversation, page)
+    read_positions.mark_read(conversation, page)
     assert count_unread(conversation, chen) == 1
     log.withdraw(lin.tenant_id, conversation, later[1].id, lin.principal)
     assert count_unread(conversation, chen) == 0
@@ -206,7 +206,7 @@ def test_message_that_is_withdrawn_while_it_is_read_is_counted_right(
     paused = (reading_store, "advance_read_position") if is_reader_first else (withdrawal_store, "withdraw")
     reached, proceed = pause_after(monkeypatch, *paused)
     calls: list[Callable[[], Any]] = [
-        lambda: reading.mark_read(conversation, page),
+        lambda: read_positions.mark_read(conversation, page),
         lambda: log.withdraw(lin.tenant_id, conversation, wrong.id, lin.principal),
     ]
     first, second = calls if is_reader_first else calls[::-1]

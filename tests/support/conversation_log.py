@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Row
-from chalicelib.messaging import ids, log, reading, reading_store, recent_cache, store
+from chalicelib.messaging import ids, log, read_positions, reading, reading_store, recent_cache, store
 from chalicelib.messaging.models import ConversationKind, Message, NewMessage
 from tests.support.factories import Hospital, Person
 
@@ -70,7 +70,7 @@ def raise_redis_unavailable(*_: Any) -> Any:
 def read_newest(conversation: str, reader: Person, limit: int = 100) -> list[str]:
     """Read the newest page as its participant does, which moves the read position; return its texts."""
     page, _ = reading.fetch_newest_page(conversation, reader.principal, limit)
-    reading.mark_read(conversation, page)
+    read_positions.mark_read(conversation, page)
     return [message.content for message in page.messages]
 
 

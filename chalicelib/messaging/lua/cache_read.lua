@@ -1,9 +1,10 @@
--- Return {verdict, version, server time in ms} and, unless the verdict is 'broken', tenant_id, last_seq, changes,
+-- Return {verdict, version, server time in ms} and, unless the verdict is 'busy' or 'broken', tenant_id, last_seq, changes,
 -- read_seq, uncounted_after_read, hidden_seq, record, record, ... (newest first).
 --
 -- 'fresh': the log and the reader's own state were compared with MySQL in the last TRUST_SECONDS. 'stale': to be used
--- only if MySQL agrees; also if the reader's state is missing, whose three numbers are then ''. 'broken': not to be
--- used, because another server wrote it, a write intent is open, or records are missing.
+-- only if MySQL agrees; also if the reader's state is missing, whose three numbers are then ''. 'busy': not to be used,
+-- because writers are about to change it. 'broken': not to be used, because another server wrote it, records are missing,
+-- or a write intent has been open for BUSY_SECONDS.
 --
 -- ARGV: 1 limit, 2 reader, 3 nonce for a cache without state.
 local time = redis.call('TIME')
@@ -17,7 +18,9 @@ end
 local state = redis.call('HMGET', KEYS[1], 'server', 'first_seq', 'last_seq', 'changes', 'verified_at',
     'verified_at:' .. reader, 'read_seq:' .. reader, 'uncounted_after_read:' .. reader, 'hidden_seq:' .. reader, 'tenant_id')
 local broken = {'broken', version, now}
-if state[1] ~= server or redis.call('ZCARD', KEYS[3]) > 0 then return broken end
+local oldest_intent = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+if oldest_intent then return {time[1] - oldest_intent < BUSY_SECONDS and 'busy' or 'broken', version, now} end
+if state[1] ~= server then return broken end
 local last_seq, cached = tonumber(state[3]), redis.call('ZCARD', KEYS[2])
 if cached ~= math.min(last_seq - state[2] + 1, MAX_MESSAGES) then return broken end
 local lowest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]

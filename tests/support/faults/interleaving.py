@@ -18,7 +18,7 @@ from tests.support.factories import Person
 def as_other_process(patch: pytest.MonkeyPatch, cut: bool = False) -> Iterator[None]:
     """Simulate another process: this one does not remember what is done here. cut: it cannot reach Redis."""
     with patch.context() as elsewhere:
-        elsewhere.setattr(recent_cache, "_distrusted_until", {})
+        elsewhere.setattr(recent_cache, "_distrusted", {})
         elsewhere.setattr(redis, "_backoff_until", {})
         if cut:
             elsewhere.setattr(redis, "_call_driver", raise_redis_unavailable)

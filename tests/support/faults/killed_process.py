@@ -14,7 +14,7 @@ from typing import Any
 from pymysql.connections import Connection
 
 from chalicelib.adapters import mysql
-from chalicelib.messaging import log, reading, recent_cache, store
+from chalicelib.messaging import log, read_positions, reading, recent_cache, store
 from chalicelib.messaging.models import ConversationKind, NewMessage
 from tests.support import log_privacy
 
@@ -41,7 +41,7 @@ def withdraw(job: dict[str, Any]) -> None:
 
 def read(job: dict[str, Any]) -> None:
     page, _ = reading.fetch_newest_page(job["conversation"], job["principal"], 100)
-    reading.mark_read(job["conversation"], page)
+    read_positions.mark_read(job["conversation"], page)
 
 
 def hide(job: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ class ProcessDied(BaseException):
 
 class TwoProcesses:
     def __init__(self) -> None:
-        self.distrusted: list[dict[str, float]] = [{}, {}]  # by process
+        self.distrusted: list[dict[str, tuple[float, float]]] = [{}, {}]  # by process
         self.cut_requests = [0, 0]  # for so many more requests each process cannot reach Redis
         self.published = True
 
@@ -44,7 +44,7 @@ class TwoProcesses:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(redis, "_call_driver", call_with_faults)
-            patch.setattr(recent_cache, "_distrusted_until", self.distrusted[process])
+            patch.setattr(recent_cache, "_distrusted", self.distrusted[process])
             patch.setattr(recent_cache, "distrust", distrust)
             if killed:
                 patch.setattr(log, "_publish", die)
