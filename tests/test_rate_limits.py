@@ -58,8 +58,10 @@ def count_statuses(responses: list[ApiResponse]) -> dict[int, int]:
     return {status: statuses.count(status) for status in sorted({*statuses})}
 
 
-def build_key(person: Person, limit: RateLimit) -> str:
-    return rate_limits.build_key(Owner(person.tenant_id, person.principal), limit)
+def fill_bucket(person: Person, limit: RateLimit) -> None:
+    key = rate_limits.build_key(Owner(person.tenant_id, person.principal), limit)
+    redis.get_client().delete(key)
+    rate_limits._empty_until.pop(key, None)
 
 
 def list_doctors(person: Person) -> ApiResponse:
@@ -149,7 +151,7 @@ def test_all_ways_to_send_share_a_bucket(
     send = prepare(hospital, session)
     set_burst(1)
     for first, second in ((send, by_gateway), (by_gateway, send)):
-        redis.get_client().delete(build_key(person, RateLimit.MESSAGES))
+        fill_bucket(person, RateLimit.MESSAGES)
         assert first().status == 200
         response = second()
         assert (response.status, response.code, response.headers["Retry-After"]) == (429, 10012, "1000")
@@ -163,7 +165,7 @@ def test_new_conversations_share_a_bucket(lin: Person, chen: Person, set_burst: 
         lambda: helpdesk_client.create_session(lin, 2, receiveId=str(chen.user_id)),
     ]
     for first, *others in (ways, ways[::-1], [ways[1], ways[0], ways[2]]):
-        redis.get_client().delete(build_key(lin, RateLimit.CONVERSATIONS))
+        fill_bucket(lin, RateLimit.CONVERSATIONS)
         assert [first().status, *(one().status for one in others)] == [200, 429, 429]
 
 
@@ -226,6 +228,16 @@ def test_only_who_is_authenticated_takes_tokens(
         assert post("/send_msg", lin.token, headers, conversation_id=session, content="一").status == 403
     statuses = [consult_client.send_as_patient(lin, chen, f"{n}", session_no=session).status for n in range(4)]
     assert statuses == [200, 200, 200, 429]
+
+
+def test_token_is_checked_although_the_bucket_is_known_to_be_empty(
+    lin: Person, chen: Person, session: str, set_burst: SetBurst
+) -> None:
+    set_burst(1)
+    statuses = [consult_client.send_as_patient(lin, chen, f"{n}", session_no=session).status for n in range(3)]
+    tokens.revoke_by_hash(tokens.hash_token(lin.token))
+    statuses.append(consult_client.send_as_patient(lin, chen, "一", session_no=session).status)
+    assert statuses == [200, 429, 429, 401]
 
 
 def test_invalid_request_takes_no_token_and_a_failed_one_does(lin: Person, set_burst: SetBurst) -> None:

@@ -13,8 +13,9 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import redis as cache
 from chalicelib.consult import session_cache
-from chalicelib.identity import sms_codes, tokens
+from chalicelib.identity import rate_limits, sms_codes, tokens
 from chalicelib.identity.code_store import CodePurpose
+from chalicelib.identity.rate_limits import Rate, RateLimit
 from chalicelib.outbox import outbox
 from chalicelib.people import phones
 from tests.support import booking_client, factories
@@ -85,6 +86,16 @@ def test_limit_takes_no_trip_of_its_own(trips: RoundTrips, lin: Person) -> None:
     mysql, redis = trips.count(search)
     assert redis == 1
     assert trips.count(search, before=tokens._owners.clear) == (mysql, 2)
+
+
+def test_rejected_message_takes_one_trip_to_redis(
+    trips: RoundTrips, lin: Person, chen: Person, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the token is checked, in a process that knows that the bucket is empty."""
+    monkeypatch.setitem(rate_limits.rates, RateLimit.MESSAGES, Rate(0.001, 1))
+    send_one = partial(send_as_patient, lin, chen, "还是发烧", session_no=session)
+    assert [send_one().status, send_one().status] == [200, 429]
+    assert trips.count(send_one) == (0, 1)
 
 
 def test_repeated_message_takes_three_more_trips_to_mysql(

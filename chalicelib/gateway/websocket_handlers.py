@@ -7,6 +7,7 @@ A request is {"action": "send_msg" | "ack" | "resume" | "ping", "id": ...} with 
 """
 
 import logging
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationError
@@ -91,6 +92,8 @@ def connect(connection_id: str, event: Event) -> None:
     mysql.run_transaction(register)
     sockets.invalidate_cache(socket.tenant_id, socket.principal)
     outbox.wake_worker()
+    with suppress(ws_push.PushError):  # the job does the same
+        backlog.close_excess(socket.tenant_id, socket.principal)
 
 
 def handle_message(connection_id: str, event: Event) -> None:
@@ -125,15 +128,18 @@ def _get_client_address(event: Event) -> str:
 def _prepare_batch(socket: Socket, text: str) -> ScriptBatch | None:
     """Return the scripts with which sending begins, to run in the round trip that checks the token.
 
-    None for another action and for an invalid request, whose error is to be returned only after that check.
+    None for another action, and for a request that is invalid or above the limit: its error is to be returned only
+    after that check.
     """
+    owner = Owner(socket.tenant_id, socket.principal)
     try:
         if parse_json(ActionRequest, text).action != "send_msg":
             return None
         request = parse_json(SendMessageRequest, text)
     except ValidationError:
         return None
-    owner = Owner(socket.tenant_id, socket.principal)
+    if rate_limits.find_rejection(owner, RateLimit.MESSAGES):
+        return None
     batch = messages.prepare_send(owner, request)
     rate_limits.add_to_batch(batch, owner, RateLimit.MESSAGES)
     return batch
@@ -171,6 +177,8 @@ def _run_action(
             request = parse_json(SendMessageRequest, text)
             if batch:
                 rate_limits.require_within(batch)
+            else:
+                rate_limits.require(Owner(socket.tenant_id, socket.principal), RateLimit.MESSAGES)
             return messages.send(caller, request, None, batch).model_dump()
         case "ack":
             feed.save_position(backlog.build_listener(socket), parse_json(CursorRequest, text).cursor)

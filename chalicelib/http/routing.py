@@ -202,13 +202,7 @@ def _remove_raw_content(return_type: Any) -> Any:
 def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[str, str]) -> Response:
     batch: ScriptBatch | None = None
     try:
-        headers = get_auth_headers(endpoint, request)
-        batch, body_or_query = _prepare_batch(endpoint, request, headers)
-        caller = _identify_caller(endpoint, request, headers, batch)
-        if endpoint.limit and not batch and caller.token_hash_hex:
-            batch, body_or_query = _run_batch(endpoint, request, caller)
-        if endpoint.limit and batch:
-            rate_limits.require_within(batch)
+        caller, batch, body_or_query = _authenticate(endpoint, request)
         known = {"caller": caller, "batch": batch}
         if body_or_query is not None:
             known |= {"body": body_or_query, "query": body_or_query}
@@ -248,15 +242,36 @@ def _audit_call(endpoint: Endpoint, caller: Caller) -> None:
         logger.exception("call with key not audited", extra={"ids": {"key_id": caller.key_id}})
 
 
-def _prepare_batch(endpoint: Endpoint, request: Request, headers: Mapping[str, str]) -> tuple[ScriptBatch | None, Any]:
+def _authenticate(endpoint: Endpoint, request: Request) -> tuple[Caller, ScriptBatch | None, Any]:
+    """Return the caller, the scripts with which the view begins, and the body or query if it has been parsed for them.
+
+    Raises:
+        ApiError: 401, 403, or 429 above the endpoint's limit; the scripts are undone then.
+    """
+    headers = get_auth_headers(endpoint, request)
+    owner = tokens.find_last_owner(callers.get_token(headers)) if endpoint.prepare_batch or endpoint.limit else None
+    rejection = rate_limits.find_rejection(owner, endpoint.limit) if owner and endpoint.limit else None
+    batch, parsed = (None, None) if rejection else _prepare_batch(endpoint, request, owner)
+    try:
+        caller = _identify_caller(endpoint, request, headers, batch)
+        if endpoint.limit and not batch and caller.token_hash_hex:
+            if rejection:
+                raise rejection
+            batch, parsed = _run_batch(endpoint, request, caller)
+        if endpoint.limit and batch:
+            rate_limits.require_within(batch)
+    except Exception:
+        redis.undo_batch(batch)
+        raise
+    return caller, batch, parsed
+
+
+def _prepare_batch(endpoint: Endpoint, request: Request, owner: Owner | None) -> tuple[ScriptBatch | None, Any]:
     """Return the scripts with which the view begins, and the body or query on which they depend.
 
     Returns:
         (None, None) if the token's owner is not known yet, or the input is invalid: authentication takes precedence.
     """
-    if endpoint.prepare_batch is None and endpoint.limit is None:
-        return None, None
-    owner = tokens.find_last_owner(callers.get_token(headers))
     if owner is None:
         return None, None
     try:

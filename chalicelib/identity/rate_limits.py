@@ -6,6 +6,7 @@ owner whom this process remembers (tokens.find_last_owner). While Redis is unava
 """
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +17,8 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import addresses
 from chalicelib.identity.tokens import Owner
 from chalicelib.settings import settings
+
+MAX_REMEMBERED_REJECTIONS = 1_000  # of a process
 
 _TAKE = load_script(__file__, "rate_limit_take", names_server=False)
 _RETURN = load_script(__file__, "rate_limit_return", names_server=False)
@@ -87,15 +90,46 @@ def require_within(batch: ScriptBatch) -> None:
     Raises:
         ApiError: 429 if the bucket was empty.
     """
-    batch.calls.pop()
+    _, [key], (now, *_) = batch.calls.pop()
     batch.undo.pop()
     wait = batch.replies.pop() if batch.replies is not None else 0
     if wait:
-        raise ApiError(errors.RATE_LIMITED, retry_after=math.ceil(wait / clock.SECOND))
+        _remember_rejection(key, now + wait)
+        raise _build_rejection(wait)
+
+
+def find_rejection(owner: Owner, limit: RateLimit) -> ApiError | None:
+    """Return the error with which a request is to be rejected, because this process knows that the bucket is empty.
+
+    An authenticated request is then rejected without another script, and without the scripts of its view.
+    """
+    key = build_key(owner, limit)
+    wait = _empty_until.get(key, 0) - clock.now()
+    if wait <= 0:
+        _empty_until.pop(key, None)
+        return None
+    return _build_rejection(wait)
+
+
+_empty_until: dict[str, int] = {}  # by key of the bucket, oldest first
+
+
+def _remember_rejection(key: str, until: int) -> None:
+    _empty_until.pop(key, None)
+    _empty_until[key] = until
+    while len(_empty_until) > MAX_REMEMBERED_REJECTIONS:
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread may remove the same one
+            del _empty_until[next(iter(_empty_until))]
+
+
+def _build_rejection(wait: int) -> ApiError:
+    return ApiError(errors.RATE_LIMITED, retry_after=math.ceil(wait / clock.SECOND))
 
 
 def require(owner: Owner, limit: RateLimit) -> None:
     """Take a token in a round trip of its own. Raises ApiError 429 if the bucket is empty."""
+    if rejection := find_rejection(owner, limit):
+        raise rejection
     batch = ScriptBatch([])
     add_to_batch(batch, owner, limit)
     batch.replies = redis.try_scripts(batch.calls)

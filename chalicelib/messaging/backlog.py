@@ -33,7 +33,7 @@ def send_on_connect(_tenant_id: int, payload: dict[str, Any]) -> None:
     if socket is None:
         return
     if _wait_until_writable(connection_id):
-        if connection_id in _close_excess(socket):
+        if connection_id in close_excess(socket.tenant_id, socket.principal):
             return
         end = send_events(connection_id, socket, payload["after"])
         _post_frame(connection_id, {"action": "ready", "code": 0, "data": end})
@@ -67,13 +67,17 @@ def build_listener(socket: Socket, cursor: str = "") -> Listener:
     return Listener(socket.tenant_id, socket.principal, socket.token_hash.hex(), cursor, socket.wants_events)
 
 
-def _close_excess(socket: Socket) -> list[str]:
-    """Close the principal's oldest connections above the limit, and return their ids.
+def close_excess(tenant_id: int, principal: str) -> list[str]:
+    """Close a principal's oldest connections above the limit, and return their ids.
 
-    A connection that is not established yet remains: its own job comes here when it is. Of connections that are opened
-    at the same time, the last job finds all others.
+    To be called by $connect, and by the job of the new connection once that is established: one that cannot be written
+    to yet remains, and its own job finds it here. Of connections that are opened at the same time, the last one finds
+    all others.
+
+    Raises:
+        ws_push.PushError: API Gateway failed.
     """
-    excess = sockets.list_excess(socket.tenant_id, socket.principal)
+    excess = sockets.list_excess(tenant_id, principal)
     for connection_id in excess:
         if _post_frame(connection_id, CLOSING_FRAME):
             ws_push.close(connection_id)

@@ -90,6 +90,30 @@ def test_concurrent_requests_do_not_share_a_token(owner: Owner) -> None:
     assert run_in_threads([lambda: take(owner)] * 20).count(None) == 3
 
 
+def test_process_remembers_that_a_bucket_is_empty(time: Clock, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rate_limits.find_rejection(owner, RateLimit.MESSAGES) is None
+    assert take_many(owner, 4) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(redis, "run_scripts", None)
+        assert take(owner) == 500
+        time.seconds += 499
+        assert take(owner) == 1
+    time.seconds += 1
+    assert take(owner) is None
+    assert rate_limits.build_key(owner, RateLimit.MESSAGES) not in rate_limits._empty_until
+
+
+def test_process_remembers_a_limited_number_of_buckets(
+    time: Clock, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "MAX_REMEMBERED_REJECTIONS", 2)
+    owners = [replace(owner, principal=f"session:{n}") for n in range(3)]
+    for one in owners:
+        assert take_many(one, 4) == 3
+    found = [rate_limits.find_rejection(one, RateLimit.MESSAGES) is not None for one in owners]
+    assert (found, bool(time.seconds)) == ([False, True, True], True)
+
+
 @pytest.mark.usefixtures("time")
 def test_undone_batch_returns_the_token(owner: Owner) -> None:
     for _ in range(10):
