@@ -3,6 +3,7 @@
 import sys
 
 from bench import (
+    abuse,
     booking,
     chat,
     coldstart,
@@ -33,6 +34,7 @@ COMMANDS = {
     "soak": soak.main,
     "storm": storm.main,
     "coldstart": coldstart.main,
+    "abuse": abuse.main,
     "peers": command.main,
 }
 

@@ -47,6 +47,9 @@ SMOKE_RUNS = [
     SmokeRun("lists --chats 50 60 --samples 2", 10),
     SmokeRun("inbox --old 100 --samples 2", 5),
     SmokeRun("signin --samples 3", 4, parallel=True),
+    SmokeRun(
+        "abuse --connections 10 --requests 60 --seconds 0.5 --rounds 1", 4, r"attack, app: accepted \d", parallel=True
+    ),
     SmokeRun("notify --up-to 1 --samples 2", 3, parallel=True),
     SmokeRun("coldstart --runs 1 --only consult run_outbox", 12, r"run_outbox +[1-9]", parallel=True),
     SmokeRun(

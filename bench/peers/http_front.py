@@ -10,6 +10,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from threading import Thread
 from typing import Any
@@ -73,7 +74,8 @@ def serve(port: int) -> None:
     while True:
         for number, _ in poll.poll():
             if not callbacks[number]():
-                poll.unregister(number)
+                with suppress(OSError):  # the thread of a WebSocket may have closed it already
+                    poll.unregister(number)
                 del callbacks[number]
 
 

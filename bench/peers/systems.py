@@ -51,7 +51,7 @@ def run_app(folder: Path, clients: int, process_count: int) -> Iterator[System]:
     environment = {**os.environ, "WS_ENDPOINT_URL": f"http://{http_clients.ADDRESS}:{sockets.port}"}
     for one in (sockets, *workers):
         one.env = environment
-    with _run_services([sockets, *workers]):
+    with run_services([sockets, *workers]):
         participants = [create_participants(2) for _ in range(clients)]
         listening = [create_participants(1) for _ in range(clients)]
         ports = [workers[number % process_count].port for number in range(clients)]
@@ -162,7 +162,8 @@ def _create_xmpp_clients(port: int, clients: int) -> dict[str, list[Client]]:
 
 
 @contextmanager
-def _run_services(services: list[Service]) -> Iterator[None]:
+def run_services(services: list[Service]) -> Iterator[None]:
+    """Run servers that listen on their ports."""
     try:
         for one in services:
             service.start(one)
