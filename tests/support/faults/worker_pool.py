@@ -50,13 +50,18 @@ class WorkerPool:
     def run_load(
         self, hospital: Hospital, pace: float = 0.01, withdraw_every: int = 0, delay: float = 0.0
     ) -> Iterator["WorkerPool"]:
-        """Run eight writers and eight readers, in three conversations, on both sides."""
+        """Run eight writers and eight readers, in three conversations, on both sides.
+
+        Each conversation has a message before: the list entry of an empty one has an id that names no message.
+        """
         self.records.clear()
         people = [hospital.lin, hospital.wang, hospital.chen, hospital.zhou]
         sessions = [
             (consult_client.create_session(people[me], people[doctor]), me, doctor)
             for me, doctor in ((0, 2), (1, 2), (0, 3))
         ]
+        for no, me, doctor in sessions:
+            assert consult_client.send_as_patient(people[me], people[doctor], "before/0", session_no=no).status == 200
         sides = [(no, who, doctor) for no, me, doctor in sessions for who in (me, doctor)]
         self.participants = [Participant(no, people[who], people[doctor]) for no, who, doctor in sides]
         job = {"people": [(asdict(one), one.token) for one in people], "sides": sides, "pace": pace, "delay": delay}
