@@ -71,7 +71,7 @@ def load_internal_handler(job: Job) -> outbox.Handler:
 
             return event_push.publish_event
         case Job.CANCEL_STOPPED_SCHEDULE:
-            from chalicelib.booking.reservations import stopped_schedules
+            from chalicelib.booking.closures import stopped_schedules
 
             return stopped_schedules.cancel_bookings
         case Job.NOTIFY_BOOKING:
@@ -248,11 +248,13 @@ def sweep_sockets(_event: Any) -> None:
 
 @app.schedule("rate(1 minute)", name="release_unpaid")
 def release_unpaid(_event: Any) -> None:
-    """Cancel bookings whose payment deadline has passed."""
+    """Cancel bookings whose payment deadline has passed, or whose patients have not accepted a held slot in time."""
+    from chalicelib.booking.closures import alternatives
     from chalicelib.booking.jobs import scheduled
 
     logs.start_context(job="release_unpaid")
     scheduled.cancel_unpaid()
+    alternatives.lapse_expired()
 
 
 @app.schedule("rate(1 hour)", name="keep_bookings")

@@ -91,6 +91,7 @@ CALLERS = {
             f"POST {MANAGER}/book_for_patient",
             f"POST {MANAGER}/cancel_booking",
             f"POST {MANAGER}/record_receipt",
+            f"POST {MANAGER}/substitute_doctor",
             f"GET {MANAGER}/missed_block",
             f"POST {MANAGER}/verify_patient",
             f"POST {MANAGER}/merge_patients",
@@ -115,6 +116,9 @@ CALLERS = {
     **dict.fromkeys(
         (
             "POST /pati_service/book_service/book/reschedule",
+            "GET /pati_service/book_service/alternatives",
+            "POST /pati_service/book_service/book/accept_alternative",
+            "POST /pati_service/book_service/book/decline_alternative",
             f"POST {PATIENT}/consent",
             f"GET {PATIENT}/consents",
             f"POST {PATIENT}/consent/withdraw",

@@ -68,6 +68,7 @@ class Booking:
     pay_by: int | None  # payment deadline, None if there is none
     changes: int  # how often it was rescheduled
     paid_at_till: bool = False  # paid at the hospital's till: we have nothing to refund
+    seen_at: int | None = None  # when the doctor saw the patient
 
     @property
     def is_payable(self) -> bool:
@@ -85,7 +86,7 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Booking | None:
     row = tx.fetch_one(
         """
         SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
-               payment_state, pay_by, changes, till_receipt_no IS NOT NULL AS paid_at_till
+               payment_state, pay_by, changes, till_receipt_no IS NOT NULL AS paid_at_till, seen_at
         FROM bookings WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
         """,
         book_id=book_id,

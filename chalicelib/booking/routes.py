@@ -1,6 +1,7 @@
 """Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service).
 
-change_routes.py has those that reschedule, and those with which staff book for patients.
+change_routes.py has those that reschedule, and those with which staff book for patients; closure_routes.py has those
+for stopped schedules.
 """
 
 from chalicelib.booking.calendar import offers
@@ -18,7 +19,7 @@ from chalicelib.booking.calendar.models import (
     PageNoQuery,
     ScheduleQuery,
 )
-from chalicelib.booking.change_routes import routes
+from chalicelib.booking.closure_routes import routes
 from chalicelib.booking.front_desk import missed_blocks, registration
 from chalicelib.booking.front_desk.models import (
     ClearMissedBlockRequest,
@@ -29,7 +30,7 @@ from chalicelib.booking.front_desk.models import (
     RegisterRequest,
     RegisterResult,
 )
-from chalicelib.booking.reservations import bookings, cancellation, reserve, stopped_schedules
+from chalicelib.booking.reservations import bookings, cancellation, reserve
 from chalicelib.booking.reservations.models import (
     Book,
     BookId,
@@ -52,7 +53,6 @@ from chalicelib.booking.schedules.models import (
     SavePatternResult,
     SaveScheduleRequest,
     SaveScheduleResult,
-    ScheduleId,
     SchedulesQuery,
 )
 from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
@@ -188,16 +188,6 @@ def save_schedule(caller: Caller, body: SaveScheduleRequest) -> SaveScheduleResu
     Once it has bookings, only type, fee and waiting area can be changed; the changes apply to later bookings.
     """
     return schedules.save(caller, body)
-
-
-@routes.post("/pati_service/manager_service/stop_schedule", callers=FRONT_DESK, errors=NOT_FOUND_OR_CONFLICT)
-def stop_schedule(caller: Caller, body: ScheduleId) -> None:
-    """停诊
-
-    The schedule can no longer be booked. Its bookings are cancelled shortly afterwards, each patient is notified once,
-    and payments are refunded. RegisterResult bookings are not affected.
-    """
-    stopped_schedules.stop(caller, body)
 
 
 @routes.get("/pati_service/manager_service/day_bookings", callers=STAFF, errors=[NOT_FOUND])

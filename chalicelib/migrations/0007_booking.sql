@@ -24,6 +24,8 @@ CREATE TABLE schedules (
     live         TINYINT NULL DEFAULT 1,  -- 1, or NULL when stopped
     stopped_at   BIGINT NULL,
     stopped_by   BIGINT NULL,  -- user_id
+    stop_reason  VARCHAR(200) NOT NULL DEFAULT '',  -- shown to its patients
+    substitute_id  BIGINT NULL,  -- the schedule of the doctor who sees its patients instead
     created_by   BIGINT NOT NULL,  -- user_id
     created_at   BIGINT NOT NULL,
     UNIQUE KEY doctor_half_day (tenant_id, doctor_id, day, half_day, live),
@@ -93,6 +95,7 @@ CREATE TABLE bookings (
     changed_by       BIGINT NULL,  -- user_id that cancelled or registered it, NULL for a job
     changed_at       BIGINT NOT NULL,
     reminded_at      BIGINT NULL,
+    seen_at          BIGINT NULL,  -- when the doctor saw the patient; a registered patient without it still waits
     changes          SMALLINT NOT NULL DEFAULT 0,  -- how often it was rescheduled
     origin           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'patient',  -- patient, desk or additional
     booked_by        BIGINT NULL,  -- user_id of the member of staff who booked it
@@ -130,6 +133,23 @@ CREATE TABLE booking_changes (
     UNIQUE KEY idempotency_key (tenant_id, changed_by, idempotency_key)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
+-- What patients were offered when the hospital stopped their schedule: the booking was moved to a substitute doctor, or to
+-- a slot that is held until it expires.
+CREATE TABLE alternatives (
+    alternative_id  BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id       BIGINT NOT NULL,
+    book_id         BIGINT NOT NULL,
+    number          SMALLINT NOT NULL,  -- bookings.changes after the move; when that differs, the booking was moved again
+    schedule_id     BIGINT NOT NULL,  -- the stopped one
+    kind            VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- substitute or held
+    state           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'open',  -- open, accepted, declined, lapsed or ended
+    expires_at      BIGINT NOT NULL,  -- held: unless accepted before, the booking is cancelled; substitute: when the slot begins
+    decided_at      BIGINT NULL,
+    created_at      BIGINT NOT NULL,
+    UNIQUE KEY number (book_id, number),
+    KEY by_expiry (state, expires_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
 -- Amounts to refund of what was paid for bookings: all that is left when a booking is cancelled, and parts before that.
 CREATE TABLE refunds_due (
     due_id      BIGINT PRIMARY KEY AUTO_INCREMENT,
@@ -152,6 +172,7 @@ CREATE TABLE booking_rules (
     missed_limit    SMALLINT NOT NULL,  -- missed bookings after which a patient cannot book
     weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules
     gap_minutes     SMALLINT NOT NULL,  -- minimum minutes between the beginnings of two bookings of a patient
+    hold_hours       SMALLINT NOT NULL,  -- how long a slot is held for the patient of a stopped schedule, 0 for not at all
     reschedule_limit SMALLINT NOT NULL,  -- how often a patient can reschedule a booking, 0 for not at all
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL

@@ -19,6 +19,9 @@ class EventType(IntEnum):
     BOOKING_RESCHEDULED = 1107  # by the patient
     BOOKING_MOVED = 1108  # rescheduled by the hospital
     BOOKING_CANCELLED_BY_DESK = 1109
+    DOCTOR_SUBSTITUTED = 1120  # the hospital stopped the schedule; another doctor sees the patients
+    ALTERNATIVE_HELD = 1121  # the hospital stopped the schedule and holds another slot
+    ALTERNATIVE_LAPSED = 1122  # the held slot was not accepted in time, which cancels the booking
     SITE_MESSAGE = 1200
     PAYMENT_RECEIVED = 1300
     PAYMENT_REFUNDED = 1301

@@ -79,7 +79,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
         lambda: _create_help_desk_chat(lin, chen, desk, chen_id, lin_id),
         lambda: _withdraw_message(lin, admin["token"], chen_id),
         lambda: _list_schedules(desk["token"], chen_id, zhou_id),
-        lambda: _book(lin, desk["token"], member_id, chen_id),
+        lambda: _book(lin, desk["token"], member_id, chen_id, zhou_id),
         lambda: _list_wechat_values(admin["token"]),
     ]
     values: dict[str, Fields] = {}
@@ -282,16 +282,21 @@ def _list_schedules(desk: str, chen_id: str, zhou_id: str) -> dict[str, Fields]:
     }
 
 
-def _book(lin: str, desk: str, member_id: str, chen_id: str) -> dict[str, Fields]:
-    """Book slots after those days: one to be paid, which is ordered at WeChat Pay, one to be cancelled, one to move."""
+def _book(lin: str, desk: str, member_id: str, chen_id: str, zhou_id: str) -> dict[str, Fields]:
+    """Book slots after those days: one to be paid, which is ordered at WeChat Pay, one to be cancelled, one to move.
+
+    Zhou sees the patients of the last two instead.
+    """
 
     def book(schedule_id: str) -> str:
         slot = {"scheduleId": schedule_id, "serialNo": 1, "memberId": member_id}
         return str(_post(f"{BOOK_PATH}/book/submit", lin, schedule_id, **slot)["bookId"])
 
-    schedule_ids = [str(one["schedule_id"]) for one in _find_schedules(desk, chen_id)[2:7]]
+    schedule_ids = [str(one["schedule_id"]) for one in _find_schedules(desk, chen_id, with_stopped=True)[2:7]]
     paid, cancelled, moved = (book(one) for one in schedule_ids[:3])
-    move = {"bookId": moved, "scheduleId": schedule_ids[2]}
+    substitutes = [{"schedule_id": one, "doctor_id": zhou_id} for one in schedule_ids[1:3]]
+    *_, new = (_post(f"{STAFF_PATH}/substitute_doctor", desk, **one)["schedule_id"] for one in substitutes)
+    move = {"bookId": moved, "scheduleId": new}
     pati_id = _get(f"{PATIENT_PATH}/members", lin)[0]["bindPatiId"]
     for_patient = {"pati_id": pati_id, "schedule_id": schedule_ids[3], "receipt_no": ""}
     at_desk = _post(f"{STAFF_PATH}/book_for_patient", desk, **for_patient, serial_no=2)["book_id"]
@@ -300,10 +305,14 @@ def _book(lin: str, desk: str, member_id: str, chen_id: str) -> dict[str, Fields
     names = {"appId": "app_id", "timeStamp": "timestamp", "nonceStr": "nonce_str", "prepayId": "prepay_id"}
     return {
         "": {"bookId": paid},
+        f"{BOOK_PATH}/alternatives": {"bookId": moved},
+        f"{BOOK_PATH}/book/accept_alternative": {"bookId": moved, "scheduleId": "", "serialNo": None},
+        f"{BOOK_PATH}/book/decline_alternative": {"bookId": cancelled},
         f"{BOOK_PATH}/book/cancel": {"bookId": cancelled},
         f"{BOOK_PATH}/book/reschedule": move,
         f"{STAFF_PATH}/reschedule_booking": move,
         f"{STAFF_PATH}/cancel_booking": {"bookId": cancelled},
+        f"{STAFF_PATH}/substitute_doctor": substitutes[0],
         f"{STAFF_PATH}/book_for_patient": for_patient,
         f"{STAFF_PATH}/record_receipt": {"bookId": at_desk},
         f"{STAFF_PATH}/add_booking": {**for_patient, "schedule_id": schedule_ids[4]},
@@ -312,11 +321,11 @@ def _book(lin: str, desk: str, member_id: str, chen_id: str) -> dict[str, Fields
     }
 
 
-def _find_schedules(desk: str, doctor_id: str) -> list[Fields]:
-    """Return the schedules of a doctor in the ten days from tomorrow that were not stopped."""
+def _find_schedules(desk: str, doctor_id: str, with_stopped: bool = False) -> list[Fields]:
+    """Return the schedules of a doctor in the ten days from tomorrow, as a rule those that were not stopped."""
     query = {"doctor_id": doctor_id, "from_date": _format_day(1), "to_date": _format_day(10), "page_size": 50}
     found: list[Fields] = _get(f"{STAFF_PATH}/schedules", desk, **query)["list"]
-    return sorted((one for one in found if not one["stopped"]), key=lambda one: str(one["date"]))
+    return sorted((one for one in found if with_stopped or not one["stopped"]), key=lambda one: str(one["date"]))
 
 
 def _format_day(number: int) -> str:

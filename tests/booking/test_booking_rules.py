@@ -19,6 +19,7 @@ DEFAULTS = {
     "missed_limit": 3,
     "weeks_ahead": 4,
     "gap_minutes": 60,
+    "hold_hours": 24,
     "reschedule_limit": 3,
 }
 

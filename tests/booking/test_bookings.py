@@ -7,7 +7,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.billing import bookings
-from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.booking.closures import stopped_schedules
 from chalicelib.people import documents, formatting, id_cards, patient_documents
 from chalicelib.people.documents import IdType
 from tests.support.booking_client import (

@@ -11,8 +11,8 @@ from itertools import chain
 import pytest
 
 from chalicelib.billing.bookings import BookingStatus
+from chalicelib.booking.closures import stopped_schedules
 from chalicelib.booking.jobs import scheduled
-from chalicelib.booking.reservations import stopped_schedules
 from chalicelib.booking.schedules import patterns
 from chalicelib.notifications.event_types import EventType
 from tests.support.booking_client import (
@@ -93,6 +93,7 @@ def find_inconsistencies(department: BookingDepartment, stopped: int) -> list[st
             EventType.BOOKING_RELEASED,
         ),
     }
+    registered_and_stopped = [EventType.SCHEDULE_STOPPED, EventType.BOOKING_REGISTERED]
     half_days = {(one["pati_id"], one["half_day"]) for one in live}
     doctors = {(one["pati_id"], one["doctor_id"] or one["book_id"]) for one in live}
     problems = {
@@ -110,6 +111,7 @@ def find_inconsistencies(department: BookingDepartment, stopped: int) -> list[st
         "a notification does not match the status": any(
             sorted(event_type for _, event_type, book_id in notifications if book_id == one["book_id"])[1:]
             not in ([[event_type] for event_type in final_events[one["status"]]] or [[]])
+            + ([registered_and_stopped] if one["status"] == BookingStatus.CANCELLED else [])
             for one in bookings
         ),
     }

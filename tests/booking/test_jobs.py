@@ -10,8 +10,9 @@ from app import keep_bookings, release_unpaid
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.billing.bookings import BookingStatus
+from chalicelib.booking.closures import stopped_schedules
 from chalicelib.booking.jobs import job_store, scheduled
-from chalicelib.booking.reservations import booking_store, stopped_schedules
+from chalicelib.booking.reservations import booking_store
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from tests.support.booking_client import (
@@ -21,6 +22,7 @@ from tests.support.booking_client import (
     get_iso_date,
     list_rows,
     mark_paid,
+    mark_seen,
     set_status,
 )
 from tests.support.client import build_schedule_event
@@ -187,13 +189,14 @@ def test_booking_that_changed_after_it_was_listed_is_skipped(
         "unpaid": (job_store, "list_unpaid_overdue"),
         "unreminded": (job_store, "list_unreminded"),
         "unattended": (job_store, "list_unattended"),
-        "booked": (booking_store, "list_booked_ids"),
+        "booked": (booking_store, "list_waiting_ids"),
     }[listed]
     list_bookings = getattr(store, function)
 
     def list_then_change(*arguments: Any) -> Any:
         bookings = list_bookings(*arguments)
         set_status(book_id, new_status)
+        mark_seen(book_id)  # a registered patient who is not seen yet is affected by a stop
         return bookings
 
     monkeypatch.setattr(store, function, list_then_change)

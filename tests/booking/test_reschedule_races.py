@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.booking.reservations import rescheduling_store, stopped_schedules
+from chalicelib.booking.closures import stopped_schedules
+from chalicelib.booking.reservations import rescheduling_store
 from tests.support.booking_client import (
     AFTERNOON,
     BookingDepartment,
@@ -115,6 +116,7 @@ def test_stop_of_the_old_schedule_does_not_cancel_a_booking_that_left(
 def test_stop_of_the_new_schedule_waits_for_the_move(
     department: BookingDepartment, lin: Person, paused_move: tuple[Event, Event]
 ) -> None:
+    department.save_rules(hold_hours=0)
     schedule_id, wanted = department.create_schedule(), department.create_schedule(**AFTERNOON)
     book_id = department.book_slot(lin, schedule_id)
     with ThreadPoolExecutor(2) as pool:

@@ -10,7 +10,8 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.billing.bookings import BookingStatus
-from chalicelib.booking.reservations import booking_store, stopped_schedules
+from chalicelib.booking.closures import stopped_schedules
+from chalicelib.booking.reservations import booking_store
 from chalicelib.booking.schedules.slots import HalfDay
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
@@ -22,6 +23,7 @@ from tests.support.booking_client import (
     get_iso_date,
     list_rows,
     mark_paid,
+    mark_seen,
     set_status,
 )
 from tests.support.factories import Hospital, Person
@@ -139,13 +141,12 @@ def test_booking_while_the_schedule_is_stopped_is_rejected_or_cancelled(departme
     )
 
 
-def test_registered_and_cancelled_bookings_are_not_changed(
-    department: BookingDepartment, lin: Person, wang: Person
-) -> None:
+def test_seen_and_cancelled_bookings_are_not_changed(department: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = department.create_schedule()
     first, second = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
     department.cancel(wang, second)
     set_status(first, BookingStatus.REGISTERED)
+    mark_seen(first)
     department.stop_schedule(schedule_id)
     run_cancellation_job(department.hospital)
     assert department.get_status(lin, first) == 2
@@ -154,6 +155,37 @@ def test_registered_and_cancelled_bookings_are_not_changed(
         EventType.BOOKING_MADE,
         EventType.BOOKING_CANCELLED,
     ]
+
+
+def test_registered_patients_who_wait_are_cancelled_and_refunded(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = department.create_schedule()  # 08:00, 09:00, 10:00, 11:00
+    early, late = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 4)
+    freeze_clock(monkeypatch, "07:30", ahead=1)
+    for book_id in (early, late):
+        mark_paid(book_id)
+        assert department.register(book_id=book_id).status == 200
+    freeze_clock(monkeypatch, "10:30")
+    assert department.stop_schedule(schedule_id).status == 200
+    run_cancellation_job(department.hospital)
+    assert (department.get_status(lin, early), department.get_status(wang, late)) == (2, 1), "the first may be seen"
+    assert [str(one["book_id"]) for one in list_rows("refunds_due", department.hospital)] == [late]
+
+
+def test_where_patients_are_marked_as_seen_all_others_wait(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = department.create_schedule()
+    seen, waiting = department.book_slot(lin, schedule_id, 1), department.book_slot(wang, schedule_id, 2)
+    freeze_clock(monkeypatch, "07:30", ahead=1)
+    for book_id in (seen, waiting):
+        assert department.register(book_id=book_id).status == 200
+    mark_seen(seen)
+    freeze_clock(monkeypatch, "10:30")
+    department.stop_schedule(schedule_id)
+    run_cancellation_job(department.hospital)
+    assert (department.get_status(lin, seen), department.get_status(wang, waiting)) == (2, 1)
 
 
 def test_schedule_of_another_tenant_or_a_past_day_cannot_be_stopped(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.booking.closures import stopped_schedules
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from tests.support.booking_client import BookingDepartment

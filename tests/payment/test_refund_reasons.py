@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.billing.refunds_due import RefundReason
-from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.booking.closures import stopped_schedules
 from tests.support.booking_client import list_rows
 from tests.support.payment_client import Checkout
 
@@ -12,6 +12,7 @@ pytestmark = pytest.mark.store
 
 def test_each_booking_has_its_own_reason(checkout: Checkout) -> None:
     lin, department = checkout.hospital.lin, checkout.department
+    department.save_rules(hold_hours=0)
     cancelled = checkout.book_slot()
     checkout.pay_and_notify(cancelled)
     department.cancel(lin, cancelled)

@@ -10,7 +10,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import ApiVersion, SignType, WechatPayUnavailableError
 from chalicelib.billing.bookings import PaymentState
-from chalicelib.booking.reservations import stopped_schedules
+from chalicelib.booking.closures import stopped_schedules
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue

@@ -118,9 +118,26 @@ class BookingDepartment:
         """Record a payment at the hospital's till as the front desk."""
         return post(f"{STAFF_PATH}/record_receipt", self.hospital.desk.token, book_id=book_id, receipt_no=receipt_no)
 
-    def stop_schedule(self, schedule_id: Any, person: Person | None = None) -> ApiResponse:
+    def stop_schedule(self, schedule_id: Any, person: Person | None = None, **fields: Any) -> ApiResponse:
         """Stop a schedule, as the front desk unless a person is given."""
-        return post(f"{STAFF_PATH}/stop_schedule", (person or self.hospital.desk).token, schedule_id=schedule_id)
+        token = (person or self.hospital.desk).token
+        return post(f"{STAFF_PATH}/stop_schedule", token, schedule_id=schedule_id, **fields)
+
+    def substitute_doctor(
+        self, schedule_id: Any, doctor_id: Any, person: Person | None = None, **fields: Any
+    ) -> ApiResponse:
+        """Let another doctor see the patients of a schedule."""
+        body = {"schedule_id": schedule_id, "doctor_id": doctor_id, **fields}
+        return post(f"{STAFF_PATH}/substitute_doctor", (person or self.hospital.desk).token, **body)
+
+    def get_alternatives(self, person: Person, book_id: Any) -> ApiResponse:
+        return get(f"{BOOKING_PATH}/alternatives", person.token, bookId=book_id)
+
+    def accept_alternative(self, person: Person, book_id: Any, **slot: Any) -> ApiResponse:
+        return post(f"{BOOKING_PATH}/book/accept_alternative", person.token, bookId=book_id, **slot)
+
+    def decline_alternative(self, person: Person, book_id: Any) -> ApiResponse:
+        return post(f"{BOOKING_PATH}/book/decline_alternative", person.token, bookId=book_id)
 
     def register(self, **body: Any) -> ApiResponse:
         """Register a booking as the front desk."""
@@ -185,6 +202,13 @@ def mark_paid(book_id: Any) -> None:
     """Set the payment state of a booking to PAID, without a payment."""
     statement = "UPDATE bookings SET payment_state = %(paid)s WHERE book_id = %(book_id)s"
     mysql.autocommit.execute(statement, paid=PaymentState.PAID, book_id=book_id)
+
+
+def mark_seen(book_id: Any) -> None:
+    """Record that the doctor has seen the patient of a booking."""
+    mysql.autocommit.execute(
+        "UPDATE bookings SET seen_at = %(now)s WHERE book_id = %(id)s", now=clock.now(), id=book_id
+    )
 
 
 def set_status(book_id: Any, status: BookingStatus) -> None:

@@ -13,9 +13,10 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings
 from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
 from chalicelib.booking.calendar import availability
+from chalicelib.booking.closures import stopped_schedules
 from chalicelib.booking.jobs import job_store
 from chalicelib.booking.jobs.job_store import DueBooking
-from chalicelib.booking.reservations import cancellation, notifications, stopped_schedules
+from chalicelib.booking.reservations import cancellation, notifications
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 

@@ -23,7 +23,12 @@ MESSAGE_TEXTS = {
     EventType.BOOKING_MOVED: "医院为您调整了就诊时间：{what}（原 {before}）。{where}请按时就诊。",
     EventType.BOOKING_CANCELLED: "您已取消预约：{what}。",
     EventType.BOOKING_CANCELLED_BY_DESK: "医院前台为您取消了预约：{what}。",
-    EventType.SCHEDULE_STOPPED: "因停诊，您的预约已取消：{what}。给您带来不便，敬请谅解。",
+    EventType.SCHEDULE_STOPPED: "因停诊，您的预约已取消：{what}。{reason}给您带来不便，敬请谅解。",
+    EventType.DOCTOR_SUBSTITUTED: "原医生停诊，由替诊医生接诊：{what}。{reason}{where}"
+    "如不接受，可在就诊前退号，费用全额退回。",
+    EventType.ALTERNATIVE_HELD: "因停诊，您 {before} 的预约改为：{what}。{reason}{where}"
+    "请在 {until} 前确认，也可另选时间或退号；逾期未确认将自动退号，已付费用原路退回。",
+    EventType.ALTERNATIVE_LAPSED: "您未确认停诊后保留的号源，预约已取消：{what}。已付费用将原路退回。",
     EventType.BOOKING_RELEASED: "未按时支付，您的预约已取消：{what}。",
     EventType.BOOKING_REGISTERED: "挂号成功：{what}，{serial_no}号。{where}",
     EventType.BOOKING_MISSED: "您未按时就诊，已记为失约：{what}。",
@@ -35,7 +40,8 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     """Insert the site message, once, and publish the event.
 
     Args:
-        payload: book_id, user_id, type (an EventType), at; change and before, as notifications.enqueue has them.
+        payload: book_id, user_id, type (an EventType), at; change, before and details, as notifications.enqueue has
+            them.
 
     Raises:
         redis.RedisUnavailableError: the event was not published, and the job is to be retried.
@@ -44,7 +50,7 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     event_type = EventType(payload["type"])
     booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
     if booking and not notifications.is_outdated(payload, booking.changes):
-        _insert_message(tenant_id, payload, event_type, _format_text(booking, event_type, payload.get("before", "")))
+        _insert_message(tenant_id, payload, event_type, _format_text(booking, event_type, payload))
     event = {"type": event_type, "content": {"bookId": str(book_id)}, "at": at}
     event_push.publish_event(tenant_id, {"principals": [f"user:{user_id}"], **event})
 
@@ -67,9 +73,11 @@ def _insert_message(tenant_id: int, payload: dict[str, Any], event_type: EventTy
             outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _format_text(booking: BookingDetails, event_type: EventType, before: str) -> str:
+def _format_text(booking: BookingDetails, event_type: EventType, payload: dict[str, Any]) -> str:
     when = f"{booking.day} {slots.format_time(booking.slot_time)}"
     doctor = f"{booking.dept_name} {booking.doctor_name}".strip()
     where = f"候诊地点：{booking.area}。" if booking.area else ""
     what = f"{booking.member_name}，{when}，{doctor}"
-    return MESSAGE_TEXTS[event_type].format(what=what, where=where, serial_no=booking.serial_no, before=before)
+    values = {name: payload.get(name, "") for name in ("before", "until")}
+    values["reason"] = f"原因：{payload['reason']}。" if payload.get("reason") else ""
+    return MESSAGE_TEXTS[event_type].format(what=what, where=where, serial_no=booking.serial_no, **values)

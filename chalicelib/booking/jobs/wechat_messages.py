@@ -23,6 +23,9 @@ STATUS_AND_LABEL = {
     EventType.BOOKING_CANCELLED_BY_DESK: CANCELLED_STATUS_AND_LABEL,
     EventType.SCHEDULE_STOPPED: CANCELLED_STATUS_AND_LABEL,
     EventType.BOOKING_RELEASED: CANCELLED_STATUS_AND_LABEL,
+    EventType.DOCTOR_SUBSTITUTED: (BookingStatus.BOOKED, "替诊"),
+    EventType.ALTERNATIVE_HELD: (BookingStatus.BOOKED, "停诊改约，请确认"),
+    EventType.ALTERNATIVE_LAPSED: CANCELLED_STATUS_AND_LABEL,
     EventType.BOOKING_REGISTERED: (BookingStatus.REGISTERED, "挂号成功"),
     EventType.BOOKING_REMINDER: (BookingStatus.BOOKED, "就诊提醒"),
 }
@@ -31,12 +34,15 @@ CANCELLATION_REASONS = {
     EventType.BOOKING_CANCELLED_BY_DESK: "医院前台取消",
     EventType.SCHEDULE_STOPPED: "停诊",
     EventType.BOOKING_RELEASED: "未按时支付",
+    EventType.ALTERNATIVE_LAPSED: "停诊",
 }
 # Pointless once the slot has begun.
 EVENTS_BEFORE_VISIT = (
     EventType.BOOKING_MADE,
     EventType.BOOKING_RESCHEDULED,
     EventType.BOOKING_MOVED,
+    EventType.DOCTOR_SUBSTITUTED,
+    EventType.ALTERNATIVE_HELD,
     EventType.BOOKING_REMINDER,
 )
 

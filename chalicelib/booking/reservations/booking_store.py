@@ -343,16 +343,25 @@ def cancel(tx: Tx, book_id: int, reason: CancellationReason, cancelled_by: int |
     )
 
 
-def list_booked_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
-    """Return the book_ids of a schedule's bookings in state BOOKED."""
+def list_waiting_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
+    """Return the book_ids of a schedule's bookings whose patients still wait for their visit.
+
+    A registered patient waits until seen by the doctor. Where no patient of the schedule is marked as seen, the
+    hospital may not use the queue: then those whose slot has begun count as seen.
+    """
     rows = tx.fetch_all(
         """
-        SELECT book_id FROM bookings
-        WHERE schedule_id = %(schedule_id)s AND live = 1 AND status = %(booked)s AND tenant_id = %(tenant_id)s
-        ORDER BY serial_no LIMIT %(limit)s
+        SELECT b.book_id FROM bookings b
+        WHERE b.schedule_id = %(schedule_id)s AND b.live = 1 AND b.tenant_id = %(tenant_id)s AND b.seen_at IS NULL
+          AND (b.status = %(booked)s OR b.status = %(registered)s AND (
+              TIMESTAMP(b.day, b.slot_time) > %(now)s
+              OR EXISTS (SELECT 1 FROM bookings s WHERE s.schedule_id = b.schedule_id AND s.seen_at IS NOT NULL)))
+        ORDER BY b.serial_no LIMIT %(limit)s
         """,
         schedule_id=schedule_id,
         booked=BookingStatus.BOOKED,
+        registered=BookingStatus.REGISTERED,
+        now=clock.format_wire_time(clock.now()),
         tenant_id=tenant_id,
         limit=limit,
     )

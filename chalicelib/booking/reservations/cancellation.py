@@ -1,5 +1,8 @@
 """Cancel bookings before the visit. The slot can be booked again, and a payment is refunded."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
@@ -33,7 +36,12 @@ def cancel_own(caller: Caller, request: BookId) -> None:
 
 
 def cancel(
-    tx: Tx, booking: Booking, reason: CancellationReason, cancelled_by: int | None, event_type: EventType
+    tx: Tx,
+    booking: Booking,
+    reason: CancellationReason,
+    cancelled_by: int | None,
+    event_type: EventType,
+    details: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Cancel a booking that `bookings.find_for_update` has locked, enqueue its refund and its notification.
 
@@ -42,11 +50,13 @@ def cancel(
 
     Args:
         cancelled_by: the user_id, or None for a job.
+        details: of the notification.
     """
     booking_store.cancel(tx, booking.book_id, reason, cancelled_by)
     if booking.payment_state == PaymentState.PAID and booking.fee and not booking.paid_at_till:
         refunds_due.enqueue_booking_refund(tx, booking, reason)
-    notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, event_type)
+    user_id, book_id = booking.user_id, booking.book_id
+    notifications.enqueue(tx, booking.tenant_id, user_id, book_id, event_type, details=details)
 
 
 def require_in_time(booking: Booking, rule: Rules, action: str) -> None:

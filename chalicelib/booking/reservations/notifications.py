@@ -3,6 +3,8 @@
 The outbox jobs in booking/jobs/ deliver them.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from chalicelib import clock
@@ -21,13 +23,23 @@ WECHAT_TEMPLATES = {
     EventType.BOOKING_CANCELLED: TemplateKind.CANCELLED,
     EventType.SCHEDULE_STOPPED: TemplateKind.CANCELLED,
     EventType.BOOKING_RELEASED: TemplateKind.CANCELLED,
+    EventType.DOCTOR_SUBSTITUTED: TemplateKind.BOOKED,
+    EventType.ALTERNATIVE_HELD: TemplateKind.BOOKED,
+    EventType.ALTERNATIVE_LAPSED: TemplateKind.CANCELLED,
     EventType.BOOKING_REGISTERED: TemplateKind.REGISTERED,
     EventType.BOOKING_REMINDER: TemplateKind.REVISIT,
 }
 
 
 def enqueue(
-    tx: Tx, tenant_id: int, user_id: int | None, book_id: int, event_type: EventType, change: int = 0, before: str = ""
+    tx: Tx,
+    tenant_id: int,
+    user_id: int | None,
+    book_id: int,
+    event_type: EventType,
+    change: int = 0,
+    before: str = "",
+    details: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Enqueue the notification in the transaction that causes it. Call outbox.wake_worker() after the commit.
 
@@ -35,11 +47,13 @@ def enqueue(
         user_id: the holder; None notifies nobody, as the patient has no account.
         change: bookings.changes, where the event can repeat after the booking was rescheduled.
         before: the time of the slot from which it was rescheduled.
+        details: what the text says besides, of a stopped schedule: reason and until.
     """
     if user_id is None:
         return
     payload: dict[str, Any] = {"user_id": user_id, "book_id": book_id, "type": event_type, "at": clock.now()}
     payload |= {"change": change, "before": before} if change else {}
+    payload |= details
     outbox.enqueue(tx, tenant_id, Job.NOTIFY_BOOKING, payload, dedup_key=build_key(payload))
 
 

@@ -5,9 +5,11 @@ unique keys as the INSERT of a new booking decides, and the locks are taken in t
 self-declared file the account, the new schedule (shared), the booking.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -50,6 +52,7 @@ class Move:
     changed_by: int  # user_id
     by_staff: bool  # the limits for patients do not apply
     idempotency_key: str | None
+    is_alternative: bool = False  # the hospital has stopped the schedule: the patient's limits do not apply
 
 
 def reschedule_own(caller: Caller, request: RescheduleRequest, idempotency_key: str | None) -> RescheduleResult:
@@ -64,6 +67,15 @@ def reschedule_own(caller: Caller, request: RescheduleRequest, idempotency_key: 
     return _reschedule(caller, request, idempotency_key, by_staff=False)
 
 
+def choose_alternative(caller: Caller, request: RescheduleRequest) -> RescheduleResult:
+    """Move a booking of the caller's account, whose schedule the hospital has stopped: without the patient's limits.
+
+    Raises:
+        ApiError: as reschedule_own, except for the limits.
+    """
+    return _reschedule(caller, request, None, by_staff=False, is_alternative=True)
+
+
 def reschedule_for_patient(caller: Caller, request: RescheduleRequest) -> RescheduleResult:
     """Move a booking of any account to another slot, as the hospital: the patient's limits do not apply.
 
@@ -76,11 +88,16 @@ def reschedule_for_patient(caller: Caller, request: RescheduleRequest) -> Resche
 
 
 def _reschedule(
-    caller: Caller, request: RescheduleRequest, idempotency_key: str | None, by_staff: bool
+    caller: Caller,
+    request: RescheduleRequest,
+    idempotency_key: str | None,
+    by_staff: bool,
+    is_alternative: bool = False,
 ) -> RescheduleResult:
     for _ in range(reserve.MAX_FILE_CHANGES):
         with suppress(PatientFileChangedError):
-            booking = _move(_build_move(caller, request, idempotency_key, by_staff))
+            move = _build_move(caller, request, idempotency_key, by_staff)
+            booking = _move(replace(move, is_alternative=is_alternative))
             return RescheduleResult(
                 bookId=str(booking.book_id),
                 treaTime=f"{booking.day} {slots.format_time(booking.slot_time)}:00",
@@ -153,9 +170,9 @@ def _move_in_transaction(tx: Tx, move: Move) -> tuple[Booking | None, Booking]:
     if (booking.schedule_id, booking.serial_no) == (slot.schedule_id, slot.serial_no):
         return None, booking
     _require_movable(tx, move, booking, context)
-    _require_slot(tx, move, booking, schedule, context)
-    moved = _apply(tx, move, booking, schedule)
-    return booking, moved
+    require_slot(tx, move, booking, schedule, context)
+    event_type = EventType.BOOKING_MOVED if move.by_staff else EventType.BOOKING_RESCHEDULED
+    return booking, apply_move(tx, move, booking, schedule, event_type)
 
 
 def _is_repeated(tx: Tx, move: Move) -> bool:
@@ -180,6 +197,8 @@ def _require_movable(tx: Tx, move: Move, booking: Booking, context: BookingConte
         if booking.day < clock.today():
             raise ApiError(errors.CONFLICT, "就诊日已过，不能改期")
         return
+    if move.is_alternative:
+        return
     rule = context.rules
     if not rule.reschedule_limit:
         raise ApiError(errors.CONFLICT, "本院不支持改期，请取消后重新预约")
@@ -192,7 +211,7 @@ def _require_movable(tx: Tx, move: Move, booking: Booking, context: BookingConte
     limits.require_not_blocked(rule, context.counts, move.slot.is_declared)
 
 
-def _require_slot(tx: Tx, move: Move, booking: Booking, schedule: Schedule, context: BookingContext) -> None:
+def require_slot(tx: Tx, move: Move, booking: Booking, schedule: Schedule, context: BookingContext) -> None:
     """Raise ApiError if the booking cannot be moved to the slot."""
     serial_no, tenant_id, by_staff = move.slot.serial_no, booking.tenant_id, move.by_staff
     reserve.require_bookable_slot(tx, tenant_id, context.rules, schedule, serial_no, by_staff)
@@ -206,8 +225,18 @@ def _require_slot(tx: Tx, move: Move, booking: Booking, schedule: Schedule, cont
     conflicts.require_no_conflict(schedule, serial_no, others, context.rules.gap_minutes, viewer_id)
 
 
-def _apply(tx: Tx, move: Move, booking: Booking, schedule: Schedule) -> Booking:
-    """Move the booking, record the change and enqueue the notification; return it with the new slot."""
+def apply_move(
+    tx: Tx,
+    move: Move,
+    booking: Booking,
+    schedule: Schedule,
+    event_type: EventType,
+    details: Mapping[str, str] = MappingProxyType({}),
+) -> Booking:
+    """Move a booking whose slot `require_slot` has checked and record the change; return it with the new slot.
+
+    The notification is enqueued, with `details`.
+    """
     serial_no = move.slot.serial_no
     slot_time = slots.parse_time(schedule.get_slot_time(serial_no))
     moved = replace(
@@ -221,9 +250,10 @@ def _apply(tx: Tx, move: Move, booking: Booking, schedule: Schedule) -> Booking:
     )
     rescheduling_store.move(tx, booking, schedule, serial_no, slot_time)
     rescheduling_store.insert_change(tx, booking, moved, move.changed_by, move.idempotency_key)
-    event_type = EventType.BOOKING_MOVED if move.by_staff else EventType.BOOKING_RESCHEDULED
     before = f"{booking.day} {slots.format_time(booking.slot_time)}"
-    notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, event_type, moved.changes, before)
+    notifications.enqueue(
+        tx, booking.tenant_id, booking.user_id, booking.book_id, event_type, moved.changes, before, details
+    )
     return moved
 
 

@@ -159,6 +159,9 @@ class BookingRules(WireModel):
     gap_minutes: Annotated[SafeInt, Field(ge=0, le=720)] = Field(
         60, description="同一就诊人两次就诊至少相隔多少分钟，0 不限", examples=[60]
     )
+    hold_hours: Annotated[SafeInt, Field(ge=0, le=168)] = Field(
+        24, description="停诊后为患者保留另一号源多少小时，0 不保留", examples=[24]
+    )
     reschedule_limit: Annotated[SafeInt, Field(ge=0, le=100)] = Field(
         3, description="每个预约患者最多可改期几次，0 不可改期", examples=[3]
     )

@@ -16,6 +16,7 @@ class Rules:
     missed_limit: int = 3  # missed bookings in MISSED_WINDOW_DAYS after which a patient cannot book; 0: no limit
     weeks_ahead: int = 4  # weeks for which patterns create schedules in advance
     gap_minutes: int = 60  # minimum time between the beginnings of two bookings of a patient; 0: any
+    hold_hours: int = 24  # how long an alternative is held for the patient of a stopped schedule; 0: none is
     reschedule_limit: int = 3  # how often a patient can reschedule a booking; 0: not at all
 
 

@@ -156,16 +156,27 @@ def update(tx: Tx, tenant_id: int, schedule_id: int, terms: ScheduleTerms) -> No
     )
 
 
-def stop(tx: Tx, tenant_id: int, schedule_id: int, user_id: int) -> None:
-    """Mark a schedule as stopped. A stopped schedule is not changed."""
+def stop(
+    tx: Tx, tenant_id: int, schedule_id: int, user_id: int, reason: str = "", substitute_id: int | None = None
+) -> None:
+    """Mark a schedule as stopped. A stopped schedule is not changed.
+
+    Args:
+        reason: shown to its patients.
+        substitute_id: the schedule of the doctor who sees its patients instead.
+    """
     tx.execute(
         """
-        UPDATE schedules SET live = NULL, stopped_at = %(now)s, stopped_by = %(user_id)s
+        UPDATE schedules
+        SET live = NULL, stopped_at = %(now)s, stopped_by = %(user_id)s, stop_reason = %(reason)s,
+            substitute_id = %(substitute_id)s
         WHERE schedule_id = %(schedule_id)s AND tenant_id = %(tenant_id)s AND stopped_at IS NULL
         """,
         schedule_id=schedule_id,
         tenant_id=tenant_id,
         user_id=user_id,
+        reason=reason,
+        substitute_id=substitute_id,
         now=clock.now(),
     )
 

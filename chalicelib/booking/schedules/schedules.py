@@ -1,4 +1,4 @@
-"""Schedules as staff edit them: create, change, list. Stopping them is in reservations/stopped_schedules.py."""
+"""Schedules as staff edit them: create, change, list. Stopping them is in closures/stopped_schedules.py."""
 
 from datetime import date
 from typing import Any
