@@ -127,6 +127,7 @@ RULES_BEYOND_SCHEMAS |= {
     "/pati_service/book_service/book/presubmit": "the half-day has this slot",
     "/pati_service/book_service/book/submit": "the half-day has this slot",
     "/pati_service/book_service/book/reschedule": "the half-day has this slot",
+    "/pati_service/book_service/book/accept_alternative": "scheduleId and serialNo are given together, or neither",
     "/pati_service/manager_service/reschedule_booking": "the half-day has this slot",
     "/pati_service/manager_service/book_for_patient": "the half-day has this slot",
     "/pati_service/manager_service/save_schedule": "the times are within the half-day, and date is in the future",

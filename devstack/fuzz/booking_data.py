@@ -44,5 +44,24 @@ def create_schedules(client: Client, hospital: Hospital) -> dict[str, str]:
     }
 
 
+def substitute_doctor(client: Client, hospital: Hospital, dept_id: str) -> dict[str, dict[str, Any]]:
+    """Let another doctor see the patient of two mornings; return the ids by path: to accept it, and to decline it."""
+    desk, lin, member_id = Role.SERVICE_STAFF, Role.PATIENT, hospital.lin.member_id
+    changes, booked = [], []
+    for days in (4, 5):
+        day = (clock.today() + timedelta(days)).isoformat()
+        where = {"dept_id": dept_id, "doctor_id": hospital.chen.user_id, "date": day}
+        schedule_id = _post(client, desk, f"{STAFF_PATH}/save_schedule", **where, **MORNING)["schedule_id"]
+        slot = {"scheduleId": schedule_id, "serialNo": 1, "memberId": member_id}
+        booked.append(_post(client, lin, f"{BOOKING_PATH}/submit", **slot)["bookId"])
+        changes.append({"schedule_id": schedule_id, "doctor_id": str(hospital.zhou.user_id)})
+        _post(client, desk, f"{STAFF_PATH}/substitute_doctor", **changes[-1])
+    return {
+        f"{STAFF_PATH}/substitute_doctor": changes[0],
+        f"{BOOKING_PATH}/accept_alternative": {"bookId": booked[0], "scheduleId": "", "serialNo": None},
+        f"{BOOKING_PATH}/decline_alternative": {"bookId": booked[1]},
+    }
+
+
 def _post(client: Client, role: str, path: str, **body: Any) -> Any:
     return client.post(path, json.dumps(body).encode(), client.get_headers(role)).json()["data"]

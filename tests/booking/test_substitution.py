@@ -172,6 +172,11 @@ def test_who_and_what_is_rejected(department: BookingDepartment, other_departmen
     for schedule_id, doctor_id, status, text in cases:
         response = department.substitute_doctor(schedule_id, doctor_id)
         assert (response.status, response.error.partition("：")[0]) == (status, text)
+    disable = "UPDATE staff SET disabled_at = %(at)s WHERE user_id = %(zhou)s"
+    mysql.autocommit.execute(disable, at=clock.now(), zhou=zhou)
+    assert department.substitute_doctor(old, zhou).error == "替诊医生已停用"
+    assert len(list_rows("schedules", hospital)) == 2
+    mysql.autocommit.execute(disable, at=None, zhou=zhou)
     department.create_schedule(doctor_id=zhou)
     assert department.substitute_doctor(old, zhou).error == "替诊医生该半天已有排班"
     department.stop_schedule(old)

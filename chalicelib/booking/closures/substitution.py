@@ -40,8 +40,7 @@ def substitute(caller: Caller, request: SubstituteRequest) -> SubstituteResult:
 
 def _substitute(tx: Tx, caller: Caller, request: SubstituteRequest) -> SubstituteResult:
     tenant_id, schedule_id, doctor_id = caller.tenant_id, request.schedule_id, request.doctor_id
-    if not doctors.find_for_update(tx, tenant_id, doctor_id):
-        raise ApiError(errors.NOT_FOUND, "医生不存在")
+    doctor = doctors.find_for_update(tx, tenant_id, doctor_id)  # before the schedule, as when saving schedules
     schedule = schedule_store.find(tx, tenant_id, schedule_id, "FOR UPDATE")
     if schedule is None:
         raise ApiError(errors.NOT_FOUND, "排班不存在")
@@ -49,12 +48,17 @@ def _substitute(tx: Tx, caller: Caller, request: SubstituteRequest) -> Substitut
     if earlier and earlier[1] == doctor_id:
         moved = substitution_store.count_moved(tx, tenant_id, schedule_id)
         return SubstituteResult(schedule_id=str(earlier[0]), moved=moved)
+    if doctor is None:
+        raise ApiError(errors.NOT_FOUND, "医生不存在")
     _require_substitutable(schedule, doctor_id)
     names = [name for name in ScheduleTerms.__dataclass_fields__ if name != "doctor_id"]
     terms = ScheduleTerms(**{name: getattr(schedule, name) for name in names}, doctor_id=doctor_id)
     if overlap := schedule_store.find_overlap(tx, tenant_id, schedule.day, terms, None):
         raise ApiError(errors.CONFLICT, f"替诊医生当天已有时间重叠的排班：{overlap}")
     substitute_id = schedule_store.insert(tx, tenant_id, schedule.day, terms, caller.user_id)
+    replacing = schedule_store.find(tx, tenant_id, substitute_id)
+    if replacing is None or not replacing.doctor_active:
+        raise ApiError(errors.CONFLICT, "替诊医生已停用")
     schedule_store.stop(tx, tenant_id, schedule_id, caller.user_id, request.reason or "", substitute_id)
     movable = substitution_store.lock_movable(tx, tenant_id, schedule_id, doctor_id)
     substitution_store.move_all(tx, tenant_id, movable, (schedule_id, substitute_id), doctor_id, caller.user_id)
