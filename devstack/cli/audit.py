@@ -12,6 +12,7 @@ from devstack.paths import LOCAL, ROOT
 
 LOCKS = ("requirements-dev.txt", "requirements-s3.txt")  # the former has all packages of the other two
 TIMEOUT_SECONDS = 600
+NOT_AUDITED = 75  # result if no source can be reached, sysexits' EX_TEMPFAIL: neither passed nor failed
 # Where vulnerabilities are published, with the options of pip-audit. The next one is used if one cannot be reached.
 SOURCES = {
     "PyPI": ("--vulnerability-service", "pypi"),
@@ -33,9 +34,10 @@ class SourceError(Exception):
 
 
 def audit_dependencies() -> int:
-    """Print the known vulnerabilities; return 1 if there are any.
+    """Print the known vulnerabilities; return 1 if there are any, 0 if there are none.
 
-    If no source can be reached, print a warning and pass: a network without one must not prevent a change.
+    If no source can be reached, print a warning and return NOT_AUDITED, which is no failure: a network without one must
+    not prevent a change.
     """
     testing.install_tools()
     reasons = []
@@ -47,7 +49,7 @@ def audit_dependencies() -> int:
             continue
         return _print_reports(reports, source)
     print_box("not audited: no list of known vulnerabilities could be read.", *(reason[:100] for reason in reasons))
-    return 0
+    return NOT_AUDITED
 
 
 def _audit_lock(lock: str, source: str) -> Report:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devstack.cli import audit, testing
+from devstack.cli import audit, check, testing
 
 LOCK = f"""
 jinja2==2.10 \\
@@ -85,17 +85,20 @@ def test_known_vulnerability_fails_the_check(capsys: pytest.CaptureFixture[str])
 @pytest.mark.usefixtures("osv")
 def test_audit_without_findings_passes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(VULNERABILITY, "withdrawn", "2024-02-01T00:00:00Z")
-    assert audit.audit_dependencies() == 0
-    assert "not audited" not in capsys.readouterr().err
+    assert check.run_checks(["audit"]) == 0
+    printed = capsys.readouterr().err
+    assert "  audit       ok\n" in printed
+    assert "not audited" not in printed
 
 
-def test_unreachable_source_is_reported_and_passes(
+def test_unreachable_source_is_reported_and_does_not_fail(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     closed = ("--vulnerability-service", "osv", "--osv-url", "http://127.0.0.1:9/v1/query")
     monkeypatch.setattr(audit, "SOURCES", {"OSV": closed})
-    assert audit.audit_dependencies() == 0
+    assert check.run_checks(["audit"]) == 0
     printed = capsys.readouterr().err
+    assert "  audit       not audited\n" in printed
     assert "not audited: no list of known vulnerabilities could be read." in printed
     assert "OSV: " in printed
 
@@ -113,7 +116,7 @@ def test_source_without_any_of_the_packages_is_no_source(
 ) -> None:
     """A mirror of PyPI without vulnerabilities responds 404, with which pip-audit passes."""
     fake_result(monkeypatch, SKIPPED)
-    assert audit.audit_dependencies() == 0
+    assert audit.audit_dependencies() == audit.NOT_AUDITED
     assert "not audited: no list" in capsys.readouterr().err
 
 
