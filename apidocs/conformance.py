@@ -43,6 +43,7 @@ EXAMPLE_PRECONDITIONS = {
     **dict.fromkeys(("/inner/join_conversation", "/inner/kickout_conversation"), "a conversation of the gateway"),
     "/pati_service/book_service/book/schedule": "a half-day without a booking of the member",
     "/pati_service/manager_service/register_booking": "a booking of today",
+    "/pati_service/manager_service/refund_visit": "a registered visit",
     "/pati_service/manager_service/add_booking": "a half-day without a booking of the patient",
     "/pati_service/manager_service/record_receipt": "an unpaid booking",
     "/pati_service/manager_service/staff": "an unused phone",

@@ -91,6 +91,7 @@ CALLERS = {
             f"POST {MANAGER}/book_for_patient",
             f"POST {MANAGER}/cancel_booking",
             f"POST {MANAGER}/record_receipt",
+            f"POST {MANAGER}/refund_visit",
             f"POST {MANAGER}/substitute_doctor",
             f"GET {MANAGER}/missed_block",
             f"POST {MANAGER}/verify_patient",

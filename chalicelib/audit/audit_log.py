@@ -26,6 +26,7 @@ class AuditAction(StrEnum):
     CLEAR_MISSED = "clear_missed"
     CANCEL_BOOKING = "cancel_booking"
     RECORD_RECEIPT = "record_receipt"
+    REFUND_VISIT = "refund_visit"
     CHANGE_ACCOUNT_PHONE = "change_account_phone"
     CONFIRM_ACCOUNT = "confirm_account"
     CLOSE_ACCOUNT = "close_account"

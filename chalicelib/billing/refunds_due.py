@@ -130,7 +130,7 @@ def enqueue_booking_refund(tx: Tx, booking: Booking, reason: CancellationReason)
 
 
 def enqueue_partial_refund(tx: Tx, booking: Booking, fee: int) -> None:
-    """Insert a refund due of a part of the fee of a booking that is locked, and enqueue its job. The booking stays.
+    """Insert a refund due of a part of the fee of a booking that is locked, or of all. The booking stays.
 
     Call outbox.wake_worker(Queue.EXTERNAL) after the commit.
 

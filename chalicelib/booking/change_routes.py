@@ -1,6 +1,6 @@
 """Endpoints that reschedule bookings, and those with which staff book for patients. routes.py has the others."""
 
-from chalicelib.booking.reservations import desk_bookings, rescheduling
+from chalicelib.booking.reservations import desk_bookings, rescheduling, visit_refunds
 from chalicelib.booking.reservations.desk_models import (
     AddBookingRequest,
     BookedForPatient,
@@ -8,6 +8,8 @@ from chalicelib.booking.reservations.desk_models import (
     CancelBookingRequest,
     CancelledBooking,
     RecordReceiptRequest,
+    RefundVisitRequest,
+    VisitRefund,
 )
 from chalicelib.booking.reservations.models import RescheduleRequest, RescheduleResult
 from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
@@ -75,6 +77,18 @@ def cancel_booking(caller: Caller, body: CancelBookingRequest) -> CancelledBooki
     WeChat is refunded; for one at the till, receipt_no tells what the hospital has to pay back. In the audit log.
     """
     return desk_bookings.cancel(caller, body)
+
+
+@routes.post("/pati_service/manager_service/refund_visit", callers=FRONT_DESK, errors=[NOT_FOUND, CONFLICT])
+def refund_visit(caller: Caller, body: RefundVisitRequest) -> VisitRefund:
+    """退号退费
+
+    Refunds a registered visit. Until the doctor has seen the patient, it is cancelled too, which frees its slot and its
+    place in the queue. Once the patient was seen, and after the day, only an admin can refund it, and it stays
+    registered. Repeating it has no effect. For a payment at the till, receipt_no tells what the hospital has to pay
+    back. In the audit log.
+    """
+    return visit_refunds.refund(caller, body)
 
 
 @routes.post("/pati_service/manager_service/record_receipt", callers=FRONT_DESK, errors=[NOT_FOUND, CONFLICT])

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Shown to the patient in WeChat.
 CANCELLATION_TEXT = "预约已取消"
-REASON_TEXTS = {RefundReason.PARTIAL: "退回部分费用", RefundReason.DUPLICATE: "重复支付"}
+REASON_TEXTS = {RefundReason.PARTIAL: "医院退费", RefundReason.DUPLICATE: "重复支付"}
 # CLOSED: no money was transferred, nor will be under this number. NONE: rejected or unknown, so it is requested again.
 # Source: https://pay.weixin.qq.com/doc/v3/merchant/4013071031
 STATE_BY_STATUS: dict[str, RefundState] = {

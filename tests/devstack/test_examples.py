@@ -39,6 +39,7 @@ REJECTED = {
     "/pati_service/manager_service/second_factor/confirm": 400,  # a code of the new secret
     "/pati_service/manager_service/stored_messages": 404,  # a consultation of a closed account
     "/pati_service/manager_service/register_booking": 409,  # a booking of today
+    "/pati_service/manager_service/refund_visit": 409,  # a registered one
 }
 
 REJECTED_AGAIN = {

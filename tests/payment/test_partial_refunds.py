@@ -110,7 +110,7 @@ def test_each_part_is_notified_with_its_amount(checkout: Checkout, pay: WeChatPa
     texts = [text for text in checkout.list_site_messages(checkout.hospital.lin) if "退款成功" in text]
     assert sorted(texts) == [f"退款成功：挂号费 {yuan} 元已原路退回，预约编号 {book_id}。" for yuan in ("1.00", "2.00")]
     assert show_refund(checkout, book_id) == ("success", 3.0, PaymentState.PAID)
-    assert {one.reason for one in pay.refunds.values()} == {"退回部分费用"}
+    assert {one.reason for one in pay.refunds.values()} == {"医院退费"}
 
 
 def test_more_than_what_is_left_is_rejected(checkout: Checkout) -> None:

@@ -118,6 +118,11 @@ class BookingDepartment:
         """Record a payment at the hospital's till as the front desk."""
         return post(f"{STAFF_PATH}/record_receipt", self.hospital.desk.token, book_id=book_id, receipt_no=receipt_no)
 
+    def refund_visit(self, book_id: Any, person: Person | None = None, **fields: Any) -> ApiResponse:
+        """Refund a registered visit, as the front desk unless a person is given."""
+        body = {"book_id": book_id, "reason": "患者不再就诊", **fields}
+        return post(f"{STAFF_PATH}/refund_visit", (person or self.hospital.desk).token, **body)
+
     def stop_schedule(self, schedule_id: Any, person: Person | None = None, **fields: Any) -> ApiResponse:
         """Stop a schedule, as the front desk unless a person is given."""
         token = (person or self.hospital.desk).token

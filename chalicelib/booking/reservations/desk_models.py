@@ -44,6 +44,21 @@ class CancelBookingRequest(WireModel):
     reason: Reason = Field(examples=["患者来电取消"])
 
 
+class RefundVisitRequest(CancelBookingRequest):
+    """Request of refund_visit."""
+
+    reason: Reason = Field(examples=["患者不再就诊"])
+
+
+class VisitRefund(WireModel):
+    """A visit that was refunded."""
+
+    book_id: IdText = Field(examples=["1024"])
+    book_status: int = Field(description="1 已取消，号源已释放；2 患者已就诊，只退费", examples=[1])
+    refund: float = Field(description="原路退回的金额（元），含处理中的", examples=[12.5])
+    receipt_no: str = Field(description="在收费处支付的收据号，请患者到收费处退费；空：没有", examples=[""])
+
+
 class CancelledBooking(WireModel):
     """What the front desk has to do after a cancellation."""
 

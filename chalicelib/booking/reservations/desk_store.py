@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from chalicelib.adapters.mysql import Tx
-from chalicelib.billing.bookings import BookingOrigin, PaymentState
+from chalicelib.billing.bookings import BookingOrigin, BookingStatus, PaymentState
 from chalicelib.people.patient_status import PatientStatus
 
 
@@ -85,6 +85,19 @@ def get_booking(tx: Tx, tenant_id: int, book_id: int) -> DeskBooking:
         tenant_id=tenant_id,
     )
     return DeskBooking(**row)
+
+
+def get_refund(tx: Tx, tenant_id: int, book_id: int) -> tuple[BookingStatus, int]:
+    """Return the status of a booking that exists, and what of its fee is refunded or is to be, in fen."""
+    [row] = tx.fetch_all(
+        """
+        SELECT b.status, (SELECT COALESCE(SUM(d.fee), 0) FROM refunds_due d WHERE d.book_id = b.book_id) AS refunded
+        FROM bookings b WHERE b.book_id = %(book_id)s AND b.tenant_id = %(tenant_id)s
+        """,
+        book_id=book_id,
+        tenant_id=tenant_id,
+    )
+    return BookingStatus(row["status"]), int(row["refunded"])
 
 
 def find_additional(tx: Tx, tenant_id: int, schedule_id: int, pati_id: int) -> int | None:
