@@ -107,7 +107,7 @@ def load_account_handler(job: Job) -> outbox.Handler:
         case Job.CLOSE_SOCKETS:
             from chalicelib.messaging import sockets
 
-            return sockets.close_all
+            return sockets.close_revoked
         case Job.CLOSE_DESK_SESSION:
             from chalicelib.helpdesk import desk_sessions
 

@@ -14,7 +14,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.billing import money
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.identity import sms_codes, tokens
+from chalicelib.identity import sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller
 from chalicelib.identity.code_store import CodePurpose
 from chalicelib.outbox import outbox
@@ -59,8 +59,7 @@ def close(caller: Caller, request: CloseAccountRequest) -> None:
         except _MembersChangedError:
             if attempt == MAX_RESTARTS - 1:
                 raise ApiError(errors.UNAVAILABLE, retry_after=1) from None
-    tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
-    outbox.wake_worker()
+    sessions.make_effective(caller.tenant_id, caller.principal)
 
 
 def _verify_owner(caller: Caller, account: Account, request: CloseAccountRequest) -> bytes:
@@ -90,7 +89,6 @@ def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:
     tokens.revoke_all(tx, tenant_id, caller.principal)
     openids.unbind_all(tx, tenant_id, user_id)
     export_store.expire_all(tx, tenant_id, user_id, now)
-    outbox.enqueue(tx, tenant_id, Job.CLOSE_SOCKETS, {"principal": caller.principal})
     outbox.enqueue(tx, tenant_id, Job.CLOSE_DESK_SESSION, {"user_id": user_id})
     audit_log.insert_entry(
         *(tx, tenant_id, caller.principal, AuditAction.CLOSE_ACCOUNT, caller.principal),

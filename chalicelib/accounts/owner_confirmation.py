@@ -14,7 +14,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http import identity_fields
-from chalicelib.identity import attempts, confirmations, tokens
+from chalicelib.identity import attempts, confirmations, sessions, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import account_phones, account_states, accounts, documents, double_submission, members
 from chalicelib.people.documents import Document
@@ -71,7 +71,7 @@ def start_over(caller: Caller) -> SignInResponse:
         raise ApiError(errors.BAD_PARAMETER, CONFIRMED_TEXT)
     field_encryption.preload_keys()
     user_id, token = mysql.run_transaction(lambda tx: _start_over(tx, caller))
-    tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
+    sessions.make_effective(caller.tenant_id, caller.principal)
     return SignInResponse(userId=str(user_id), token=token)
 
 

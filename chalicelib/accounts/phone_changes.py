@@ -15,7 +15,6 @@ from chalicelib.identity.callers import Caller
 from chalicelib.identity.code_store import CodePurpose
 from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
-from chalicelib.outbox import outbox
 from chalicelib.people import account_phones, account_states, accounts, phones
 
 TAKEN_TEXT = "该手机号已有账号，请先注销该账号，或换一个手机号"
@@ -65,7 +64,7 @@ def change(caller: Caller, request: ChangePhoneRequest) -> None:
         sessions.end_others(tx, caller)
 
     _run_unless_taken(replace)
-    tokens.invalidate_cached_sessions(tenant_id, caller.principal)
+    sessions.make_effective(tenant_id, caller.principal)
 
 
 def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
@@ -95,8 +94,7 @@ def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
         _notify(tx, tenant_id, user_id)
 
     _run_unless_taken(replace)
-    tokens.invalidate_cached_sessions(tenant_id, f"user:{user_id}")
-    outbox.wake_worker()
+    sessions.make_effective(tenant_id, f"user:{user_id}")
 
 
 def _verify(caller: Caller, subject: bytes, purpose: CodePurpose, code: str, field: str) -> bytes:

@@ -147,7 +147,7 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
         return f"user:{user_id}"
 
-    tokens.invalidate_cached_sessions(tenant_id, mysql.run_transaction(reset))
+    sessions.make_effective(tenant_id, mysql.run_transaction(reset))
     attempts.record_success(tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
 
 
@@ -167,7 +167,7 @@ def change_password(caller: Caller, request: ChangePasswordRequest) -> None:
         sessions.end_others(tx, caller)
 
     mysql.run_transaction(change)
-    tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
+    sessions.make_effective(caller.tenant_id, caller.principal)
 
 
 def require_own_password(caller: Caller, password: str, field: str) -> Account:

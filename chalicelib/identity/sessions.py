@@ -7,6 +7,7 @@ from chalicelib.adapters import mysql
 from chalicelib.errors import ApiError
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Caller, Role
+from chalicelib.outbox import outbox
 
 ID_BYTES = 8  # of the hash of a token, which name its session to its owner
 MAX_LISTED = 100
@@ -64,7 +65,7 @@ def end_own(caller: Caller, session_id: str | None) -> None:
     """
     if session_id is None:
         end_others(mysql.autocommit, caller)
-        tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
+        make_effective(caller.tenant_id, caller.principal)
         return
     token_hash = mysql.autocommit.fetch_value(
         """
@@ -79,12 +80,13 @@ def end_own(caller: Caller, session_id: str | None) -> None:
     if token_hash is None:
         raise ApiError(errors.NOT_FOUND, "登录会话不存在")
     tokens.revoke_by_hash(token_hash)
+    outbox.wake_worker()
 
 
 def end_others(tx: mysql.Tx, caller: Caller) -> None:
     """End the caller's sessions except that of the request, in the transaction of a change of their password.
 
-    After the commit, call `tokens.invalidate_cached_sessions`.
+    After the commit, call `make_effective`.
     """
     tokens.revoke_all(tx, caller.tenant_id, caller.principal, bytes.fromhex(caller.token_hash_hex))
 
@@ -92,3 +94,10 @@ def end_others(tx: mysql.Tx, caller: Caller) -> None:
 def end_current(caller: Caller) -> None:
     """End the session of the request: sign out."""
     tokens.revoke_by_hash(bytes.fromhex(caller.token_hash_hex))
+    outbox.wake_worker()
+
+
+def make_effective(tenant_id: int, principal: str) -> None:
+    """Make it effective that sessions of a person have ended: caches, requests that wait, open WebSockets."""
+    tokens.invalidate_cached_sessions(tenant_id, principal)
+    outbox.wake_worker()

@@ -224,7 +224,7 @@ def revoke_by_hash(token_hash: bytes) -> None:
 
 
 def revoke_all(tx: Tx, tenant_id: int, principal: str, except_hash: bytes = b"") -> None:
-    """Revoke all tokens of a principal. After the commit, call `invalidate_cached_sessions`.
+    """Revoke all tokens of a principal. After the commit, call `sessions.make_effective`.
 
     Args:
         except_hash: hash of a token that stays valid.

@@ -1,6 +1,8 @@
 """SQL of the sockets table: open WebSocket connections."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib.adapters.mysql import Tx
 from chalicelib.identity import tokens
@@ -114,16 +116,35 @@ def list_expired(tx: Tx, now: int, oldest: int, limit: int) -> list[ExpiredConne
     rows = tx.fetch_all(
         f"""
         SELECT c.connection_id, c.opened_at FROM sockets c
-        WHERE c.opened_at < %(oldest)s OR NOT EXISTS (
-            SELECT 1 FROM {tokens.VALID_TOKENS_SQL} AND t.token_hash = c.token_hash
-              AND (s.user_id IS NULL OR t.last_used_at >= %(idle_limit)s)
-        )
+        WHERE c.opened_at < %(oldest)s OR NOT EXISTS ({_VALID_TOKEN_SQL})
         ORDER BY c.opened_at LIMIT %(limit)s
         """,
-        now=now,
+        **_build_params(now),
         oldest=oldest,
-        admin=Role.ADMIN,
-        idle_limit=tokens.compute_idle_limit(now),
         limit=limit,
     )
     return [ExpiredConnection(row["connection_id"].decode(), row["opened_at"]) for row in rows]
+
+
+def list_revoked(tx: Tx, now: int, tenant_id: int, principals: Collection[str]) -> list[str]:
+    """Return the ids of the connections of principals whose token is no longer valid."""
+    rows = tx.fetch_all(
+        f"""
+        SELECT c.connection_id FROM sockets c
+        WHERE c.tenant_id = %(tenant_id)s AND c.principal IN %(principals)s AND NOT EXISTS ({_VALID_TOKEN_SQL})
+        """,
+        **_build_params(now),
+        tenant_id=tenant_id,
+        principals=[principal.encode() for principal in principals],
+    )
+    return [row["connection_id"].decode() for row in rows]
+
+
+_VALID_TOKEN_SQL = f"""
+    SELECT 1 FROM {tokens.VALID_TOKENS_SQL} AND t.token_hash = c.token_hash
+      AND (s.user_id IS NULL OR t.last_used_at >= %(idle_limit)s)
+"""
+
+
+def _build_params(now: int) -> dict[str, Any]:
+    return {"now": now, "admin": Role.ADMIN, "idle_limit": tokens.compute_idle_limit(now)}

@@ -59,17 +59,17 @@ def close_expired() -> int:
     return len(expired)
 
 
-def close_all(tenant_id: int, payload: dict[str, Any]) -> None:
-    """Outbox job CLOSE_SOCKETS: close the connections of a principal.
+def close_revoked(tenant_id: int, payload: dict[str, Any]) -> None:
+    """Outbox job CLOSE_SOCKETS: close the connections of principals whose token is not valid any more.
 
     Args:
-        payload: principal.
+        payload: principals.
 
     Raises:
         ApiError: API Gateway did not close one; the job is retried.
     """
-    found = socket_store.list_by_principals(mysql.autocommit, tenant_id, [payload["principal"]])
-    results = [close(connection.connection_id) for connection in found]
+    found = socket_store.list_revoked(mysql.autocommit, clock.now(), tenant_id, payload["principals"])
+    results = [close(connection_id) for connection_id in found]
     if not all(results):
         raise ApiError(UNAVAILABLE)
 

@@ -7,6 +7,7 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction, AuditEntry
 from chalicelib.identity import internal_keys, tokens
 from chalicelib.identity.callers import Caller
+from chalicelib.outbox import outbox
 from chalicelib.people import tenants
 from chalicelib.staff.access_models import (
     AuditLogEntry,
@@ -48,11 +49,13 @@ def save_key_settings(caller: Caller, request: InternalKeySettings) -> None:
     mysql.run_transaction(save)
     for key in internal_keys.list_all(mysql.autocommit, caller.tenant_id):
         tokens.invalidate_cached_sessions_of_key(caller.tenant_id, key.key_id)
+    outbox.wake_worker()
 
 
 def revoke_key(caller: Caller, request: InternalKeyReference) -> None:
     """Revoke an internal key, and with it all tokens that it has issued. See `internal_keys.revoke`."""
     internal_keys.revoke(caller.tenant_id, request.key_id, caller.principal)
+    outbox.wake_worker()
 
 
 def list_audit_log(caller: Caller, query: AuditLogQuery) -> AuditLogPage:

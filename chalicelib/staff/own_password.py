@@ -3,7 +3,7 @@
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import BAD_PARAMETER, CONFLICT, ApiError
-from chalicelib.identity import attempts, password_rules, passwords, sessions, tokens
+from chalicelib.identity import attempts, password_rules, passwords, sessions
 from chalicelib.identity.callers import Caller
 from chalicelib.people import staff
 from chalicelib.people.roles import PersonKind
@@ -30,7 +30,7 @@ def change_password(caller: Caller, request: ChangeStaffPasswordRequest) -> None
 
     mysql.run_transaction(change)
     record_success(caller, member)
-    tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
+    sessions.make_effective(caller.tenant_id, caller.principal)
 
 
 def require_password(caller: Caller, field: str, password: str) -> StaffMember:

@@ -6,6 +6,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import BAD_PARAMETER, CONFLICT, NOT_FOUND, ApiError
 from chalicelib.identity import second_factor, sessions, tokens, totp
 from chalicelib.identity.callers import Caller
+from chalicelib.outbox import outbox
 from chalicelib.people import double_submission, second_factors, tenants
 from chalicelib.staff import own_password
 from chalicelib.staff.access_models import ConfirmSecondFactorRequest, NewSecondFactor, NewSecondFactorRequest
@@ -65,7 +66,7 @@ def confirm(caller: Caller, request: ConfirmSecondFactorRequest) -> None:
 
     if not mysql.run_transaction(save):
         return _require_double_click(caller, request)
-    tokens.invalidate_cached_sessions(tenant_id, caller.principal)
+    sessions.make_effective(tenant_id, caller.principal)
     second_factor.clear_failures(tenant_id, user_id)
     return None
 
@@ -91,3 +92,4 @@ def reset(caller: Caller, request: StaffReference) -> None:
         raise ApiError(CONFLICT, "不能重置自己的动态验证码，请由其他管理员操作")
     if not second_factor.reset(caller.tenant_id, request.user_id, caller.principal):
         raise ApiError(NOT_FOUND, "员工不存在")
+    outbox.wake_worker()

@@ -10,7 +10,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
-from chalicelib.identity import attempts, passwords, second_factor, tokens
+from chalicelib.identity import attempts, passwords, second_factor, sessions, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.people import doctors, double_submission, formatting, phones, staff
 from chalicelib.people.roles import PersonKind
@@ -157,7 +157,7 @@ def _update_staff(
         _record(tx, caller, target.user_id, action, **detail)
 
     mysql.run_transaction(update)
-    tokens.invalidate_cached_sessions(caller.tenant_id, f"user:{target.user_id}")
+    sessions.make_effective(caller.tenant_id, f"user:{target.user_id}")
 
 
 def _record(tx: Tx, caller: Caller, user_id: int, action: AuditAction, **detail: str) -> None:

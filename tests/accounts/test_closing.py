@@ -235,11 +235,11 @@ def test_websockets_are_closed(lin: Person, wang: Person, monkeypatch: pytest.Mo
     close(lin)
     hospital = Hospital(lin.tenant_id)
     [payload] = list_jobs(hospital, Job.CLOSE_SOCKETS)
-    sockets.close_all(lin.tenant_id, payload)
+    sockets.close_revoked(lin.tenant_id, payload)
     assert closed == [f"c{lin.user_id}"]
     result[0] = False
     with pytest.raises(ApiError):  # so that the job is retried
-        sockets.close_all(lin.tenant_id, payload)
+        sockets.close_revoked(lin.tenant_id, payload)
     mysql.autocommit.execute("DELETE FROM sockets WHERE tenant_id = %(id)s", id=lin.tenant_id)
 
 

@@ -14,9 +14,11 @@ from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.aws import ws_push
 from chalicelib.errors import UNAVAILABLE
 from chalicelib.gateway import websocket_handlers
-from chalicelib.identity import callers, tokens
+from chalicelib.identity import callers, session_changes, tokens
+from chalicelib.identity.callers import Role
 from chalicelib.messaging import backlog, socket_push, socket_store, sockets
 from chalicelib.messaging.socket_store import Socket
+from chalicelib.outbox import outbox
 from chalicelib.settings import settings
 from devstack.apigateway import websocket
 from tests.support.client import build_schedule_event
@@ -128,10 +130,28 @@ def test_same_session_of_other_hospital_receives_no_push(
             page.receive(0.3)
 
 
-def test_sweep_closes_socket_of_revoked_token(websocket_url: str, guo: ExternalUser, han: ExternalUser) -> None:
+def test_socket_of_a_revoked_token_is_closed_at_once(websocket_url: str, han: ExternalUser) -> None:
+    """By a job, without the sweep. Another session of the same user stays open."""
+    other = tokens.issue(han.tenant_id, han.principal, Role.SESSION)
+    with open_websocket(websocket_url, han.token) as page, open_websocket(websocket_url, other) as second:
+        for one in (page, second):
+            one.receive_backlog()
+        tokens.revoke_by_hash(tokens.hash_token(han.token))
+        outbox.wake_worker()
+        with pytest.raises(ConnectionClosed):
+            page.receive()
+        assert second.call("ping")["code"] == 0
+    wait_until(lambda: count_connections(han) == 0)
+
+
+def test_sweep_closes_socket_of_revoked_token(
+    websocket_url: str, guo: ExternalUser, han: ExternalUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job that closes it at once was lost."""
     with open_websocket(websocket_url, han.token) as page, open_websocket(websocket_url, guo.token) as other:
         for one in (page, other):
             one.receive_backlog()
+        monkeypatch.setattr(session_changes, "_close_sockets", lambda *_: None)
         tokens.revoke_by_hash(tokens.hash_token(han.token))
         assert sockets.close_expired() == 1
         with pytest.raises(ConnectionClosed):
@@ -140,9 +160,12 @@ def test_sweep_closes_socket_of_revoked_token(websocket_url: str, guo: ExternalU
     assert count_connections(han) == 0
 
 
-def test_revoked_token_is_rejected_before_sweep(websocket_url: str, guo: ExternalUser, conversation: str) -> None:
+def test_revoked_token_is_rejected_before_sweep(
+    websocket_url: str, guo: ExternalUser, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open_websocket(websocket_url, guo.token) as page:
         page.receive_backlog()
+        monkeypatch.setattr(session_changes, "_close_sockets", lambda *_: None)
         tokens.revoke_by_hash(tokens.hash_token(guo.token))
         with pytest.raises(ConnectionClosed):
             page.call("send_msg", conversation_id=conversation, content="您好")
@@ -210,7 +233,9 @@ def test_failed_sweep_is_repeated(websocket_url: str, han: ExternalUser, monkeyp
 
     with open_websocket(websocket_url, han.token) as page:
         page.receive_backlog()
-        tokens.revoke_by_hash(tokens.hash_token(han.token))
+        with monkeypatch.context() as lost:
+            lost.setattr(session_changes, "_close_sockets", lambda *_: None)
+            tokens.revoke_by_hash(tokens.hash_token(han.token))
         with monkeypatch.context() as broken:
             broken.setattr(ws_push, "close", fail)
             sweep_sockets(build_schedule_event(), None)
