@@ -24,6 +24,7 @@ Row = dict[str, Any]
 ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_DUP_ENTRY = 1213, 1205, 1062
 MAX_LOGGED_LENGTH = 2_000  # characters of a slow statement
 ER_CHECK_VIOLATED = (3819, 4025)  # MySQL, MariaDB
+ER_BAD_NULL = 1048
 # Reported by the client library if the server cannot be reached, and by the server if it has too many connections, is
 # shutting down or has become read-only (1290, 1836: a connection that has survived a failover).
 # Source: https://dev.mysql.com/doc/mysql-errors/8.0/en/
@@ -53,6 +54,10 @@ class StatementError(Exception):
 
 class CheckViolationError(Exception):
     """A row violates a CHECK of its table."""
+
+
+class NullViolationError(Exception):
+    """A column that must have a value has none."""
 
 
 class ConnectionLostError(Exception):
@@ -183,6 +188,8 @@ def call_driver(call: Callable[..., Any], *arguments: Any) -> Any:
             raise DuplicateKeyError(_parse_index_name(error.args[1])) from error
         if number in ER_CHECK_VIOLATED:
             raise CheckViolationError(str(error.args[-1])) from error
+        if number == ER_BAD_NULL:
+            raise NullViolationError(str(error.args[-1])) from error
         raise StatementError(number, str(error.args[-1])) from error
 
 

@@ -16,7 +16,9 @@ from chalicelib.messaging import log, membership_store
 from chalicelib.messaging.models import ConversationKind, NewMessage
 from chalicelib.people import posts
 
-CLOSING_MESSAGE = NewMessage("会话已结束", "close", extra='{"note":"closed"}', closes_conversation=True)
+CLOSING_MESSAGE = NewMessage(
+    "会话已结束", "close", extra='{"note":"closed"}', closes_conversation=True, few_recipients=True
+)
 
 
 def request_agent(caller: Caller, skill: str) -> Session:

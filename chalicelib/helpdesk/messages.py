@@ -67,6 +67,7 @@ def send(caller: Caller, request: AddMessageRequest, idempotency_key: str | None
             enqueue_sql=ENQUEUE_UNREAD_REPLY if caller.role == Role.DOCTOR else "",
             extra=extra,
             merge_double_submission=True,
+            few_recipients=target.kind not in GROUP_KINDS,
         )
         message = _append_message(caller, request, target, sender, new_message)
         sent.append(

@@ -108,6 +108,8 @@ def _insert_message(
             stored = None
         except mysql.CheckViolationError:
             continue  # the conversation was created meanwhile
+        except mysql.NullViolationError:
+            stored = None  # the sender does not take part
         if stored := stored or _find_duplicate(tenant_id, kind, public_id, sender, new_message, now):
             return stored
         raise _build_rejection(tenant_id, kind, public_id, sender)

@@ -48,7 +48,7 @@ class NewMessage:
     # Without an idempotency_key, a message equal to the sender's, which is the conversation's newest and younger than
     # store.DOUBLE_SUBMISSION_WINDOW, is that one: the sender pressed twice.
     merge_double_submission: bool = False
-    few_recipients: bool = False  # always at most MAX_INLINE_RECIPIENTS: saves the statement that checks it
+    few_recipients: bool = False  # always at most MAX_INLINE_RECIPIENTS, which costs the server less
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ SELECT_RECIPIENTS = f"""
 """
 # Who may write, in every statement of the packet that writes a message: see `append`. p is the sender's participant.
 FROM_SENDER = "conversations c STRAIGHT_JOIN participants p ON p.conversation_id = c.conversation_id"
-SENDER_MAY_WRITE = """
+ACCEPTS_MESSAGES = """
     c.public_id = %(public_id)s AND c.tenant_id = %(tenant_id)s AND (%(kind)s IS NULL OR c.kind = %(kind)s)
-    AND c.archived_at IS NULL AND p.principal = %(sender)s AND p.left_at IS NULL
+    AND c.archived_at IS NULL
 """
+SENDER_MAY_WRITE = f"{ACCEPTS_MESSAGES} AND p.principal = %(sender)s AND p.left_at IS NULL"
 # For statements of that packet that follow the INSERT: m is the message, if this packet has written it.
 JOIN_WRITTEN_MESSAGE = """
     JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.last_seq
@@ -53,10 +54,39 @@ CLOSE_CONVERSATION = f"""
     UPDATE conversations c {JOIN_WRITTEN_MESSAGE} JOIN participants o ON o.conversation_id = c.conversation_id
     SET c.archived_at = %(now)s, o.archived = 1 WHERE c.public_id = %(public_id)s;
 """
-# o are the other participants, whose rows copy the conversation's state (listings.py); none in a large conversation.
-JOIN_OTHERS = """
+SET_HEAD = """
+    SET c.prev_tick = c.last_tick, c.last_tick = GREATEST(c.last_tick + 1, %(tick)s + MOD(c.last_seq, 4096)),
+        c.last_seq = c.last_seq + 1
+"""
+# The first statement of that packet. The rows of participants copy the conversation's new state (listings.py).
+# o are the other participants; none in a large conversation.
+UPDATE_HEAD = f"""
+    UPDATE {FROM_SENDER}
     LEFT JOIN participants o ON o.conversation_id = c.conversation_id AND o.principal <> %(sender)s
         AND o.left_at IS NULL AND NOT c.is_large
+    {SET_HEAD}, p.own_after_read = p.own_after_read + 1, p.newest_seq = c.last_seq, p.active_tick = c.last_tick,
+        o.newest_seq = c.last_seq, o.active_tick = c.last_tick
+    WHERE {SENDER_MAY_WRITE}
+"""
+# The same for a conversation that is never large, in half the time: p are all participants, whoever the sender is. IF
+# keeps the optimizer from estimating how many they are.
+UPDATE_SMALL_HEAD = f"""
+    UPDATE {FROM_SENDER}
+    {SET_HEAD}, p.own_after_read = p.own_after_read + (p.principal = %(sender)s),
+        p.newest_seq = c.last_seq, p.active_tick = c.last_tick
+    WHERE {ACCEPTS_MESSAGES} AND IF(p.left_at IS NULL, 1, 0)
+"""
+_OTHER_COLUMNS = """
+    %(tenant_id)s, c.last_tick, c.tag, %(sender)s, %(endpoint)s, %(idempotency_key)s, %(type)s, %(content)s,
+    %(object_key)s, %(now)s, %(status)s, %(extra)s
+"""
+# The row of the message, after each of these.
+SELECT_ROW = f"SELECT c.conversation_id, c.last_seq, {_OTHER_COLUMNS} FROM {FROM_SENDER} WHERE {SENDER_MAY_WRITE}"
+SELECT_ROW_OF_SMALL = f"""
+    SELECT c.conversation_id, IF(p.principal IS NULL, NULL, c.last_seq), {_OTHER_COLUMNS}
+    FROM conversations c LEFT JOIN participants p
+        ON p.conversation_id = c.conversation_id AND p.principal = %(sender)s AND p.left_at IS NULL
+    WHERE {ACCEPTS_MESSAGES}
 """
 DOUBLE_SUBMISSION_WINDOW = 2 * clock.SECOND
 INSERT_AT = 2  # position of the INSERT of the message in that packet
@@ -123,6 +153,9 @@ def append(
     user variables nor ROW_COUNT() could decide it: the first pin connections of a proxy, and the second is -1 once the
     client has disconnected, when the server still completes the packet.
 
+    In a small conversation (NewMessage.few_recipients) the UPDATE does not look for the sender, and the INSERT fails
+    without one, as seq cannot be NULL: the packet ends without COMMIT.
+
     The assignments of an UPDATE of several tables are evaluated from left to right, so that the participants' rows get
     the new values of the conversation's. MySQL does not guarantee it; tests/messaging/test_append_packet.py checks it.
     A further UPDATE for the participants would take a fifth of the server's time for a send. MOD is used because & is
@@ -138,27 +171,20 @@ def append(
         mysql.DuplicateKeyError: "idempotency_key" for a key that is stored already, "message_id" for a clash of ids,
             "PRIMARY" if the conversation was created meanwhile.
         mysql.CheckViolationError: as for "PRIMARY".
+        mysql.NullViolationError: the sender does not take part in the small conversation.
     """
-    condition = SENDER_MAY_WRITE + new_message.condition_sql
+    condition = new_message.condition_sql
     if is_merged_with_equal(new_message):
         condition += NOT_SUBMITTED_ALREADY
+    is_small = new_message.few_recipients
     counts, rows = tx.execute_lean_packet(
         f"""
         START TRANSACTION;
-        UPDATE {FROM_SENDER} {JOIN_OTHERS}
-        SET c.prev_tick = c.last_tick, c.last_tick = GREATEST(c.last_tick + 1, %(tick)s + MOD(c.last_seq, 4096)),
-            c.last_seq = c.last_seq + 1,
-            p.own_after_read = p.own_after_read + 1, p.newest_seq = c.last_seq, p.active_tick = c.last_tick,
-            o.newest_seq = c.last_seq, o.active_tick = c.last_tick
-        WHERE {condition};
+        {UPDATE_SMALL_HEAD if is_small else UPDATE_HEAD} {condition};
         INSERT INTO messages
             (conversation_id, seq, tenant_id, tick, tag,
              sender, endpoint, idempotency_key, type, content, object_key, sent_at, status, extra)
-        SELECT c.conversation_id, c.last_seq, %(tenant_id)s, c.last_tick, c.tag,
-               %(sender)s, %(endpoint)s, %(idempotency_key)s, %(type)s, %(content)s, %(object_key)s, %(now)s,
-               %(status)s, %(extra)s
-        FROM {FROM_SENDER}
-        WHERE {condition};
+        {SELECT_ROW_OF_SMALL if is_small else SELECT_ROW} {condition};
         {CLOSE_CONVERSATION if new_message.closes_conversation else ""}
         {"" if new_message.few_recipients else ENQUEUE_LARGE_CONVERSATION}
         {new_message.enqueue_sql}

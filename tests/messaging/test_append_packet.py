@@ -6,12 +6,15 @@ the statements of the packet, and the statements run on fresh connections, where
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from chalicelib import errors
 from chalicelib.adapters import mysql, mysql_statements
 from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import ApiError
 from chalicelib.messaging import ids, log, membership, store
 from chalicelib.messaging.models import ConversationKind, Message, NewMessage, StoredMessage
 from tests.messaging.test_append import count_row_lock_waits
@@ -22,6 +25,8 @@ from tests.support.faults.final_state import wait_until
 pytestmark = pytest.mark.store
 
 GUO, HAN, STRANGER = "session:guo", "session:han", "session:stranger"
+ANY, SMALL = NewMessage("我", "t"), NewMessage("我", "t", few_recipients=True)
+each_form = pytest.mark.parametrize("message", [ANY, SMALL], ids=["any", "small"])
 
 
 @pytest.fixture
@@ -44,8 +49,10 @@ def create_conversation(hospital: Hospital, public_id: str) -> str:
     return public_id
 
 
-def append(tx: Tx, hospital: Hospital, conversation: str, sender: str, now: int = 5_000_000) -> StoredMessage | None:
-    return store.append(tx, hospital.tenant_id, None, conversation, sender, NewMessage("我", "t"), now)
+def append(
+    tx: Tx, hospital: Hospital, conversation: str, sender: str, now: int = 5_000_000, message: NewMessage = ANY
+) -> StoredMessage | None:
+    return store.append(tx, hospital.tenant_id, None, conversation, sender, message, now)
 
 
 def fetch_messages(conversation: str) -> list[dict[str, Any]]:
@@ -79,16 +86,51 @@ def test_stranger_writes_nothing_on_fresh_connection(
     assert fetch_head(conversation)["last_seq"] == earlier_messages
 
 
-def test_first_message_of_fresh_connection(hospital: Hospital, conversation: str, fresh_tx: Tx) -> None:
-    stored = append(fresh_tx, hospital, conversation, HAN)
+@pytest.mark.parametrize("earlier_messages", [0, 2])
+def test_stranger_writes_nothing_in_a_small_conversation(
+    hospital: Hospital, conversation: str, earlier_messages: int
+) -> None:
+    for number in range(earlier_messages):
+        append(mysql.autocommit, hospital, conversation, HAN, number)
+    before = fetch_head(conversation)
+    with pytest.raises(mysql.NullViolationError):
+        append(mysql.autocommit, hospital, conversation, STRANGER, message=SMALL)
+    assert fetch_head(conversation) == before
+    with pytest.raises(ApiError) as error:
+        log.append(hospital.tenant_id, None, conversation, STRANGER, SMALL)
+    assert error.value.kind is errors.NOT_FOUND
+    assert fetch_head(conversation) == before
+    assert find_wrong_copies(hospital.tenant_id) == []
+    assert append(mysql.autocommit, hospital, conversation, GUO, message=SMALL), "the lock is released"
+
+
+def test_who_has_left_a_small_conversation_writes_nothing(hospital: Hospital, conversation: str) -> None:
+    membership.leave(hospital.tenant_id, conversation, HAN)
+    with pytest.raises(ApiError):
+        log.append(hospital.tenant_id, None, conversation, HAN, SMALL)
+    assert log.append(hospital.tenant_id, None, conversation, GUO, SMALL).seq == 1
+    membership.leave(hospital.tenant_id, conversation, GUO)
+    with pytest.raises(ApiError):
+        log.append(hospital.tenant_id, None, conversation, GUO, SMALL)
+    assert fetch_head(conversation)["last_seq"] == 1
+
+
+@each_form
+def test_first_message_of_fresh_connection(
+    hospital: Hospital, conversation: str, fresh_tx: Tx, message: NewMessage
+) -> None:
+    stored = append(fresh_tx, hospital, conversation, HAN, message=message)
     assert stored
     assert (stored.message.seq, stored.prev_id, sorted(stored.recipients)) == (1, "", [GUO, HAN])
 
 
-def test_assignments_are_evaluated_from_left_to_right(hospital: Hospital, conversation: str, fresh_tx: Tx) -> None:
+@each_form
+def test_assignments_are_evaluated_from_left_to_right(
+    hospital: Hospital, conversation: str, fresh_tx: Tx, message: NewMessage
+) -> None:
     """MySQL does not guarantee it for an UPDATE of two tables: prev_tick is the last_tick before it was assigned."""
     stored = [
-        append(fresh_tx, hospital, conversation, sender, now)
+        append(fresh_tx, hospital, conversation, sender, now, message)
         for sender, now in ((HAN, 2_000_000), (GUO, 9_000_000), (HAN, 3_000_000), (GUO, 9_000_000))
     ]
     messages = [one.message for one in stored if one]
@@ -127,18 +169,19 @@ def create_after_update(monkeypatch: pytest.MonkeyPatch, hospital: Hospital) -> 
     return prepare
 
 
+@each_form
 @pytest.mark.parametrize("earlier_messages", [0, 2])
 def test_conversation_that_is_created_inside_the_packet(
-    hospital: Hospital, create_after_update: Callable[[int], str], earlier_messages: int
+    hospital: Hospital, create_after_update: Callable[[int], str], earlier_messages: int, message: NewMessage
 ) -> None:
     """The INSERT would take the seq of another message, or 0: it fails. The next attempt writes the message once."""
     conversation = create_after_update(earlier_messages)
     expected = mysql.DuplicateKeyError if earlier_messages else mysql.CheckViolationError
     with pytest.raises(expected, match="PRIMARY" if earlier_messages else "seq_is_positive"):
-        append(mysql.autocommit, hospital, conversation, GUO)
+        append(mysql.autocommit, hospital, conversation, GUO, message=message)
     assert len(fetch_messages(conversation)) == earlier_messages
     conversation = create_after_update(earlier_messages)
-    sent: Message = log.append(hospital.tenant_id, None, conversation, GUO, NewMessage("我", "t", "k1"))
+    sent: Message = log.append(hospital.tenant_id, None, conversation, GUO, replace(message, idempotency_key="k1"))
     assert sent.seq == earlier_messages + 1
     assert [row["sender"] for row in fetch_messages(conversation)] == [HAN.encode()] * earlier_messages + [GUO.encode()]
 
@@ -166,12 +209,13 @@ def test_closing_message_archives_in_its_packet(hospital: Hospital, conversation
     assert [row["seq"] for row in fetch_messages(conversation)] == [1]
 
 
+@each_form
 def test_participants_get_the_new_values_of_the_conversation(
-    hospital: Hospital, conversation: str, fresh_tx: Tx
+    hospital: Hospital, conversation: str, fresh_tx: Tx, message: NewMessage
 ) -> None:
     """MySQL does not guarantee it for an UPDATE of several tables: see `append`."""
     for sender, now in ((HAN, 2_000_000), (GUO, 9_000_000), (HAN, 3_000_000)):
-        assert append(fresh_tx, hospital, conversation, sender, now)
+        assert append(fresh_tx, hospital, conversation, sender, now, message)
         assert find_wrong_copies(hospital.tenant_id) == []
     own = mysql.autocommit.fetch_all(
         """
