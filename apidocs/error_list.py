@@ -19,7 +19,8 @@ Every response has the header `X-Request-Id`, which the logs contain too.
 
 Clients may retry after 429 and 503 (wait `Retry-After` seconds), 500 and 504; writes should be retried with the same
 `Idempotency-Key` if the endpoint supports it. After 10101, sign in again. After 10104, the user has to confirm who they
-are first, or set up the second factor; after 10107, send its code too. Other errors are permanent.
+are first, or set up the second factor; after 10107, send its code too; after 10108, let the
+user solve a captcha ([accounts.md](accounts.md#when-is-a-captcha-required)). Other errors are permanent.
 
 | code | HTTP | name | text | returned by |
 | ---: | ---: | --- | --- | --- |

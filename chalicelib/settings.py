@@ -21,6 +21,18 @@ class SmsSettings:
 
 
 @dataclass(frozen=True)
+class CaptchaSettings:
+    """Settings of adapters/tencent_captcha.py."""
+
+    app_id: str  # Tencent's CaptchaAppId, a number; "" if no captchas are required
+    app_secret: str = field(repr=False)  # AppSecretKey
+    key_id: str
+    key_secret: str = field(repr=False)
+    daily_free_codes: int  # SMS codes of a network in a day without a captcha
+    endpoint_url: str  # "" for Tencent's own
+
+
+@dataclass(frozen=True)
 class UploadSettings:
     """Quotas of one patient; those of staff are ten times as large."""
 
@@ -67,6 +79,7 @@ class Settings:
     staff_idle_minutes: int  # after which a session of staff that is not used ends; 0: never
     staff_second_factor: bool  # whether staff must set up a second factor before they can work
     sms: SmsSettings
+    captcha: CaptchaSettings
     wechat_api_url: str  # official accounts
     wechat_open_url: str  # OAuth pages, which identify visitors
     wechat_pay_url: str
@@ -111,6 +124,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         ws_timeout_seconds=float(env.get("WS_TIMEOUT", "3")),
         **_read_session_settings(env),
         sms=_read_sms_settings(env),
+        captcha=_read_captcha_settings(env),
         **_read_urls(env),
         **_read_code_limits(env),
         uploads=_read_upload_settings(env),
@@ -173,6 +187,17 @@ def _read_sms_settings(env: "os._Environ[str]") -> SmsSettings:
         template_id=env.get("SMS_TEMPLATE", ""),
         notice_template_id=env.get("SMS_NOTICE_TEMPLATE", ""),
         endpoint_url=env.get("SMS_ENDPOINT_URL", "").rstrip("/"),
+    )
+
+
+def _read_captcha_settings(env: "os._Environ[str]") -> CaptchaSettings:
+    return CaptchaSettings(
+        app_id=env.get("CAPTCHA_APP_ID", ""),
+        app_secret=env.get("CAPTCHA_APP_SECRET", ""),
+        key_id=env.get("CAPTCHA_KEY_ID", ""),
+        key_secret=env.get("CAPTCHA_KEY_SECRET", ""),
+        daily_free_codes=int(env.get("CAPTCHA_FREE_CODES", "5")),
+        endpoint_url=env.get("CAPTCHA_ENDPOINT_URL", "").rstrip("/"),
     )
 
 

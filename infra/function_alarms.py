@@ -6,7 +6,7 @@ docs/runbook.md has an entry for each.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.functions import EXTERNAL_OUTBOX, LONG_POLLS, OUTBOX, get_resource_name, import_value
+from infra.functions import CAPTCHA_FUNCTION, EXTERNAL_OUTBOX, LONG_POLLS, OUTBOX, get_resource_name, import_value
 
 Json = dict[str, Any]
 
@@ -76,6 +76,9 @@ def _build_log_alarms(names: list[str]) -> Json:
     )
     pattern = '{ $.event = "sms budget used up" }'
     alarms |= _build_log_alarm("SmsBudgetUsedUp", [get_resource_name("accounts")], pattern, text)
+    text = "Tencent does not verify captchas, and codes are sent without: filter event = 'captcha not verified'"
+    pattern = '{ $.event = "captcha not verified" }'
+    alarms |= _build_log_alarm("CaptchaFailing", [get_resource_name(CAPTCHA_FUNCTION)], pattern, text, threshold=5)
     for worker, seconds in MAX_WAIT_SECONDS.items():
         text = f"Jobs of {worker} start more than {seconds} seconds late: more are enqueued than executed"
         name = f"{get_resource_name(worker)}Late"

@@ -11,6 +11,7 @@ MIGRATE = "Migrate"
 LONG_POLLS = "notify"  # the group whose requests wait for events
 OUTBOX, EXTERNAL_OUTBOX = "run_outbox", "run_outbox_external"
 SMS_FUNCTIONS = ("accounts", EXTERNAL_OUTBOX)  # the functions that request codes and that send them
+CAPTCHA_FUNCTION = "accounts"
 STAGE = "api"  # api_gateway_stage; a reference would be a circular dependency of functions and stage
 WEBSOCKET_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 
@@ -38,6 +39,7 @@ def build_group_function(group: str) -> Json:
     variables = {
         **_build_worker_variables(group),
         **(_build_sms_variables() if group in SMS_FUNCTIONS else {}),
+        **(_build_captcha_variables() if group == CAPTCHA_FUNCTION else {}),
         "GROUP": group,
         "DATABASE_URL": _build_database_url(),
         "REDIS_URL": _build_redis_url(),
@@ -129,14 +131,25 @@ def _build_data_keys() -> Json:
     }
 
 
+def _build_captcha_variables() -> Json:
+    return {
+        "CAPTCHA_APP_ID": {"Ref": "CaptchaAppId"},
+        **_build_secret_variables("CAPTCHA", "CaptchaSecret", ("key_id", "key_secret", "app_secret")),
+    }
+
+
 def _build_sms_variables() -> Json:
-    secret = {"Secret": import_value("SmsSecret")}
-    reference = "{{{{resolve:secretsmanager:${{Secret}}:SecretString:{}}}}}"
     return {
         "SMS_PROVIDER": {"Ref": "SmsProvider"},
         "SMS_APP_ID": {"Ref": "SmsAppId"},
         "SMS_SIGN": {"Ref": "SmsSign"},
         "SMS_TEMPLATE": {"Ref": "SmsTemplate"},
         "SMS_NOTICE_TEMPLATE": {"Ref": "SmsNoticeTemplate"},
-        **{f"SMS_{name.upper()}": {"Fn::Sub": [reference.format(name), secret]} for name in ("key_id", "key_secret")},
+        **_build_secret_variables("SMS", "SmsSecret", ("key_id", "key_secret")),
     }
+
+
+def _build_secret_variables(prefix: str, export: str, names: tuple[str, ...]) -> Json:
+    """Return a variable for each part of a secret."""
+    secret, reference = {"Secret": import_value(export)}, "{{{{resolve:secretsmanager:${{Secret}}:SecretString:{}}}}}"
+    return {f"{prefix}_{name.upper()}": {"Fn::Sub": [reference.format(name), secret]} for name in names}

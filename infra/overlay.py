@@ -83,6 +83,7 @@ def _build_parameters(stage: str) -> Json:
             "",
             "Approved SMS template without variables, for patients whose file an account was bound to; empty: not sent",
         ),
+        "CaptchaAppId": ("", "Tencent's CaptchaAppId; empty: no captchas are required"),
         "TrustedProxies": ("0", "Number of proxies between clients and API Gateway: 1 behind CloudFront"),
         "RequestsPerSecond": ("1000", "Requests per second above which API Gateway responds 429"),
         "SecretsVersion": ("1", "A new value makes CloudFormation read the secrets again"),

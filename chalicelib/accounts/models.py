@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from chalicelib.http.fields import (
     NAME_PATTERN,
+    VISIBLE_ASCII_PATTERN,
     Birthday,
     ContactPhone,
     Gender,
@@ -20,6 +21,7 @@ from chalicelib.http.fields import (
 )
 from chalicelib.http.file_fields import FileHints, FormUsage
 from chalicelib.http.identity_fields import ID_TYPE_DESCRIPTION, GuardianFields, IdNumberText, IdTypeText
+from chalicelib.identity.captchas import Captcha
 
 EXAMPLE_TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
 GENDER_DESCRIPTION = "0 未知，1 男，2 女，9 未说明"
@@ -27,6 +29,8 @@ EXAMPLE_BAR_CODE = "iVBORw0KGgo…"
 
 VerificationCode = Annotated[str, Field(pattern="^[0-9]{6}$", examples=["042917"])]
 EnteredPassword = Annotated[str, Field(min_length=1, max_length=72, examples=["Demo-12345"])]
+CaptchaTicket = Annotated[str, Field(max_length=2048, pattern=VISIBLE_ASCII_PATTERN)]
+CaptchaRandstr = Annotated[str, Field(max_length=128, pattern=VISIBLE_ASCII_PATTERN)]
 NameOrEmpty = Annotated[
     Name | None,
     BeforeValidator(lambda value: None if value == "" else value),
@@ -45,6 +49,23 @@ class PhoneQuery(WireModel):
     """The phone of an account."""
 
     phone: Phone
+
+
+class CodeQuery(PhoneQuery):
+    """A phone, and the captcha that error 10108 requires."""
+
+    captchaTicket: Annotated[CaptchaTicket | None, BeforeValidator(empty_to_none)] = Field(
+        None, description="ticket of Tencent's script"
+    )
+    captchaRandstr: Annotated[CaptchaRandstr | None, BeforeValidator(empty_to_none)] = Field(
+        None, description="randstr of Tencent's script"
+    )
+
+    def get_captcha(self) -> Captcha | None:
+        """Return the captcha, None if one of its fields is missing."""
+        if not self.captchaTicket or not self.captchaRandstr:
+            return None
+        return Captcha(self.captchaTicket, self.captchaRandstr)
 
 
 class VerifyCodeRequest(PhoneQuery):

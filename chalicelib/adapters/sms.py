@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib import clock
-from chalicelib.adapters import https, sms_signing
+from chalicelib.adapters import cloud_signing, https
+from chalicelib.adapters.cloud_signing import AccessKey
 from chalicelib.settings import settings
 
 TIMEOUT_SECONDS = 2.0  # for connecting, and for each read; short, because other codes wait in the queue
@@ -77,7 +78,9 @@ def send_by_aliyun(phone: str, code: str | None) -> None:
         "TemplateParam": json.dumps({"code": code} if code else {}),
     }
     url = settings.sms.endpoint_url or "https://dysmsapi.aliyuncs.com"
-    query, headers = sms_signing.sign_aliyun_request(url, "SendSms", "2017-05-25", parameters, clock.now())
+    query, headers = cloud_signing.sign_aliyun_request(
+        _get_key(), url, "SendSms", "2017-05-25", parameters, clock.now()
+    )
     response = _post_request(f"{url}/?{query}", headers, b"")
     if response.get("Code") != "OK":
         raise SmsError(response.get("Code"))
@@ -96,7 +99,7 @@ def send_by_tencent(phone: str, code: str | None) -> None:
         "TemplateParamSet": [code] if code else [],
     }
     url, content = settings.sms.endpoint_url or "https://sms.tencentcloudapi.com", json.dumps(body).encode()
-    headers = sms_signing.sign_tencent_request(url, "SendSms", "2021-01-11", "sms", content, clock.now())
+    headers = cloud_signing.sign_tencent_request(_get_key(), url, "SendSms", "2021-01-11", "sms", content, clock.now())
     response = _post_request(url, {**headers, "X-TC-Region": "ap-guangzhou"}, content).get("Response", {})
     results = response.get("SendStatusSet") or [response.get("Error", {})]
     if results[0].get("Code") != "Ok":
@@ -108,6 +111,10 @@ PROVIDERS: dict[str, Callable[[str, str | None], None]] = {
     "aliyun": send_by_aliyun,
     "tencent": send_by_tencent,
 }
+
+
+def _get_key() -> AccessKey:
+    return AccessKey(settings.sms.key_id, settings.sms.key_secret)
 
 
 def _get_template_id(code: str | None) -> str:

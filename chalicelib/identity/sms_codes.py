@@ -22,7 +22,8 @@ from chalicelib.adapters import mysql, sms
 from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.identity import addresses, attempts, code_limits, code_store, known_networks
+from chalicelib.identity import addresses, attempts, captchas, code_limits, code_store, known_networks
+from chalicelib.identity.captchas import Captcha
 from chalicelib.identity.code_limits import Requester
 from chalicelib.identity.code_store import CodeKey, CodePurpose
 from chalicelib.outbox import outbox
@@ -49,10 +50,17 @@ class _Order:
     recipient: Mapping[str, Any]
     phone_subject: str = ""
     merges_double_submission: bool = False
+    captcha: Captcha | None = None
 
 
 def request_code(
-    tenant_id: int, phone: str, purpose: CodePurpose, address: str, merge_double_submission: bool = False
+    tenant_id: int,
+    phone: str,
+    purpose: CodePurpose,
+    address: str,
+    *,
+    merge_double_submission: bool = False,
+    captcha: Captcha | None = None,
 ) -> None:
     """Enqueue the sending of a code to a phone, whose blind index is the subject of the code.
 
@@ -60,14 +68,15 @@ def request_code(
         merge_double_submission: an equal request within seconds has the result of the first one, not a 429.
 
     Raises:
-        ApiError: 429 above the rate limits, 503 if no SMS provider is configured.
+        ApiError: 429 above the limits, 403 if a captcha is required and not solved, 503 if no SMS provider is
+            configured.
     """
     field_encryption.preload_keys()
     subject = phones.compute_blind_index(tenant_id, phone)
     sealed = phones.seal(tenant_id, _name_recipient(subject), 0, phone) or b""
     recipient = {"phone_sealed": base64.b64encode(sealed).decode()}
     key, phone_subject = CodeKey(tenant_id, subject, purpose), code_limits.name_phone(phone)
-    _request_code(_Order(key, recipient, phone_subject, merge_double_submission), address)
+    _request_code(_Order(key, recipient, phone_subject, merge_double_submission, captcha), address)
 
 
 def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
@@ -187,24 +196,34 @@ def _request_code(order: _Order, address: str) -> None:
     if not settings.sms.provider:
         raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
     requester = code_limits.identify_requester(order.key, address)
+    is_free = captchas.may_be_required(order.key.purpose, requester)
     try:
         if not order.merges_double_submission:
             code_limits.require_network(mysql.autocommit, requester)  # before the tenant is locked
-        mysql.run_transaction(lambda tx: _insert_request(tx, order, requester))
+        if is_free:
+            is_free = not captchas.require(requester, order.captcha, address)
+        mysql.run_transaction(lambda tx: _insert_request(tx, order, requester, is_free))
     except ApiError as error:
-        if error.kind is errors.TOO_MANY_REQUESTS:
+        if error.kind is errors.TOO_MANY_REQUESTS or (error.kind is errors.CAPTCHA_REQUIRED and order.captcha):
             code_limits.count_rejection(requester)
         raise
     outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _insert_request(tx: Tx, order: _Order, requester: Requester) -> None:
+def _insert_request(tx: Tx, order: _Order, requester: Requester, is_free: bool) -> None:
+    """Count and enqueue.
+
+    Args:
+        is_free: whether the request uses one of the codes that its network gets without a captcha.
+    """
     key, now, network = order.key, clock.now(), requester.network
     code_store.lock_tenant(tx, key.tenant_id)
     since = now - double_submission.WINDOW
     if order.merges_double_submission and code_store.was_requested_since(tx, key, network, since):
         return
     code_limits.use(tx, key, requester, order.phone_subject)
+    if is_free:
+        captchas.use_free_code(tx, requester)
     phone_blind = key.subject if order.phone_subject else None
     request_id = code_store.insert_request(tx, key, network, phone_blind, now)
     payload = {

@@ -73,12 +73,12 @@ def delete_data() -> None:
 
 @contextlib.contextmanager
 def run_dev_services(wipe: bool = False) -> Iterator[dict[str, str]]:
-    """Run the services and the WeChat fakes, migrate the database, and yield the app's environment."""
+    """Run the services and the fakes, migrate the database, and yield the app's environment."""
     with (
         run_stack(Stack("venv", DEV, tests=False, wipe=wipe, on_mysql_ready=run_migrations)) as env,
-        run_wechat_fakes(env) as wechat_urls,
+        run_fakes(env) as urls,
     ):
-        env.update(wechat_urls)
+        env.update(urls)
         app_environment.write_env_file(env)
         try:
             yield env
@@ -103,15 +103,17 @@ def load_demo_data(env: dict[str, str], base_url: str, *arguments: str) -> None:
 
 
 @contextlib.contextmanager
-def run_wechat_fakes(env: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Run fakes of WeChat and WeChat Pay that know the demo hospitals; yield the variables with their URLs."""
-    api, pay = processes.find_free_port(), processes.find_free_port()
+def run_fakes(env: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run fakes of WeChat and WeChat Pay, which know the demo hospitals, and of captchas; yield their URLs."""
+    api, pay, captcha = (processes.find_free_port() for _ in range(3))
     with (
         run_module_in_background("devstack.fakes.wechat", "--port", str(api), env=env),
         run_module_in_background("devstack.fakes.wechat_pay", "--port", str(pay), env=env),
+        run_module_in_background("devstack.fakes.tencent_captcha", "--port", str(captcha), env=env),
     ):
         urls = dict.fromkeys(("WECHAT_API_URL", "WECHAT_OPEN_URL"), f"http://127.0.0.1:{api}")
-        yield {**urls, "WECHAT_PAY_URL": f"http://127.0.0.1:{pay}"}
+        urls["WECHAT_PAY_URL"] = f"http://127.0.0.1:{pay}"
+        yield {**urls, "CAPTCHA_ENDPOINT_URL": f"http://127.0.0.1:{captcha}"}
 
 
 def run_app(env: dict[str, str], port: int) -> AbstractContextManager["subprocess.Popen[bytes]"]:

@@ -8,6 +8,12 @@ from devstack.services import data_keys, s3
 
 ENV_FILE = LOCAL / "env"
 LIMITS = ("messages", "conversations", "searches", "oauth_states", "connections", "rejections")
+# Of the fake, which knows the app id 190000001: with CAPTCHA_APP_ID=190000001, bin/dev requires captchas.
+CAPTCHA_KEYS = {
+    "CAPTCHA_KEY_ID": "AKIDdemo",
+    "CAPTCHA_KEY_SECRET": "demo-not-secret",
+    "CAPTCHA_APP_SECRET": "demo-app-not-secret",
+}
 TEST_SETTINGS = {
     "POLL_SECONDS": "0.3",
     "SLOW_STATEMENT_MS": "60000",  # so that a busy machine adds no log lines; tests of these set their own
@@ -41,6 +47,7 @@ def build(venv: str, urls: dict[str, str], tests: bool) -> dict[str, str]:
         "AWS_DEFAULT_REGION": s3.REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         **(TEST_SETTINGS if tests else {"STAFF_IDLE_MINUTES": os.environ.get("STAFF_IDLE_MINUTES", "0")}),
+        **CAPTCHA_KEYS,
         "SMS_PROVIDER": "file",
         "SMS_FILE": os.devnull if tests else "-",  # bin/dev prints SMS codes
         "DATA_KEYS_FILE": data_keys.ensure_file(),

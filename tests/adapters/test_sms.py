@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote
 import pytest
 
 from chalicelib import logs
-from chalicelib.adapters import sms, sms_signing
+from chalicelib.adapters import cloud_signing, sms
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
@@ -90,8 +90,7 @@ def configure(provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch) ->
         notice_template_id="SMS_154950910",
         endpoint_url=provider.url,
     )
-    for module in (sms, sms_signing):
-        monkeypatch.setattr(module, "settings", replace(settings, sms=sms_settings))
+    monkeypatch.setattr(sms, "settings", replace(settings, sms=sms_settings))
     return provider
 
 
@@ -139,7 +138,7 @@ def test_signature_example_of_aliyun() -> None:
     }
     query = "ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd&RegionId=cn-shanghai"
     expected = "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
-    assert sms_signing._compute_acs3_signature("POST", query, headers, "YourAccessKeySecret") == expected
+    assert cloud_signing._compute_acs3_signature("POST", query, headers, "YourAccessKeySecret") == expected
 
 
 def test_signature_example_of_tencent() -> None:
@@ -147,7 +146,7 @@ def test_signature_example_of_tencent() -> None:
     body = rb'{"Limit": 1, "Filters": [{"Values": ["\u672a\u547d\u540d"], "Name": "instance-name"}]}'
     arguments = ("cvm.tencentcloudapi.com", "DescribeInstances", "cvm", body, "2019-02-25", "1551113065")
     expected = "be4f67d323c78ab9acb7395e43c0dbcf822a9cfac32fea2449a7bc7726b770a3"
-    assert sms_signing._compute_tc3_signature(*arguments, "Gu5t9xGARNpq86cd98joQYCN3*******") == expected
+    assert cloud_signing._compute_tc3_signature(*arguments, "Gu5t9xGARNpq86cd98joQYCN3*******") == expected
 
 
 def test_aliyun_sends_the_code(aliyun: Provider) -> None:

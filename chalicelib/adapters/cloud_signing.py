@@ -1,19 +1,27 @@
-"""Sign requests to the SMS providers Aliyun and Tencent Cloud, whose own SDKs take up 5 and 42 MB."""
+"""Sign requests to Aliyun and Tencent Cloud, whose own SDKs take up 5 and 42 MB."""
 
 import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from chalicelib import clock
-from chalicelib.settings import settings
 
 JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 
 
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key of a cloud account."""
+
+    key_id: str
+    secret: str = field(repr=False)
+
+
 def sign_aliyun_request(
-    url: str, action: str, version: str, parameters: Mapping[str, str], now: int
+    key: AccessKey, url: str, action: str, version: str, parameters: Mapping[str, str], now: int
 ) -> tuple[str, dict[str, str]]:
     """Return query string and headers of a POST without a body, signed with ACS3-HMAC-SHA256.
 
@@ -31,13 +39,15 @@ def sign_aliyun_request(
         "x-acs-signature-nonce": secrets.token_hex(16),
         "x-acs-version": version,
     }
-    signature = _compute_acs3_signature("POST", query, headers, settings.sms.key_secret)
+    signature = _compute_acs3_signature("POST", query, headers, key.secret)
     names = ";".join(sorted(headers))
-    authorization = f"ACS3-HMAC-SHA256 Credential={settings.sms.key_id},SignedHeaders={names},Signature={signature}"
+    authorization = f"ACS3-HMAC-SHA256 Credential={key.key_id},SignedHeaders={names},Signature={signature}"
     return query, {**headers, "Authorization": authorization}
 
 
-def sign_tencent_request(url: str, action: str, version: str, service: str, body: bytes, now: int) -> dict[str, str]:
+def sign_tencent_request(
+    key: AccessKey, url: str, action: str, version: str, service: str, body: bytes, now: int
+) -> dict[str, str]:
     """Return the headers of a POST with a JSON body, signed with TC3-HMAC-SHA256.
 
     Args:
@@ -47,9 +57,9 @@ def sign_tencent_request(url: str, action: str, version: str, service: str, body
     """
     host, date = urlsplit(url).netloc, clock.format_utc(now)[:10]
     seconds = str(now // clock.SECOND)
-    signature = _compute_tc3_signature(host, action, service, body, date, seconds, settings.sms.key_secret)
+    signature = _compute_tc3_signature(host, action, service, body, date, seconds, key.secret)
     scope = f"{date}/{service}/tc3_request"
-    credential = f"Credential={settings.sms.key_id}/{scope}, SignedHeaders=content-type;host;x-tc-action"
+    credential = f"Credential={key.key_id}/{scope}, SignedHeaders=content-type;host;x-tc-action"
     return {
         "Authorization": f"TC3-HMAC-SHA256 {credential}, Signature={signature}",
         "Content-Type": JSON_CONTENT_TYPE,
