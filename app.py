@@ -78,6 +78,10 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.booking.jobs import site_messages as booking_site_messages
 
             return booking_site_messages.notify_holder
+        case Job.OFFER_WAITLIST:
+            from chalicelib.booking.waitlist import offering
+
+            return offering.offer_free_slots
         case Job.NOTIFY_PAYMENT:
             from chalicelib.payment import site_messages as payment_site_messages
 
@@ -248,13 +252,16 @@ def sweep_sockets(_event: Any) -> None:
 
 @app.schedule("rate(1 minute)", name="release_unpaid")
 def release_unpaid(_event: Any) -> None:
-    """Cancel bookings whose payment deadline has passed, or whose patients have not accepted a held slot in time."""
+    """Cancel what was not paid, confirmed or accepted in time, and give free slots to those who wait."""
     from chalicelib.booking.closures import alternatives
     from chalicelib.booking.jobs import scheduled
+    from chalicelib.booking.waitlist import offering
 
     logs.start_context(job="release_unpaid")
     scheduled.cancel_unpaid()
+    scheduled.cancel_unconfirmed()
     alternatives.lapse_expired()
+    offering.offer_all()
 
 
 @app.schedule("rate(1 hour)", name="keep_bookings")

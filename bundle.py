@@ -60,7 +60,9 @@ def package(stage: str, out: Path, region: str = REGION) -> None:
         run_chalice(project, packaged, stage, region)
         out.mkdir(parents=True, exist_ok=True)
         archive.write_archive(packaged / "deployment.zip", tree, out / "deployment.zip")
-        shutil.copyfile(packaged / "sam.json", out / "sam.json")
+        template = json.loads((packaged / "sam.json").read_text("utf-8"))
+        # Without white space: CloudFormation accepts a megabyte.
+        (out / "sam.json").write_text(json.dumps(template, separators=(",", ":")), "utf-8")
     size = (out / "deployment.zip").stat().st_size / 1e6
     sys.stdout.write(f"{out / 'sam.json'}\n{out / 'deployment.zip'} ({size:.1f} MB, {RUNTIME}, {region})\n")
 

@@ -33,6 +33,7 @@ class CancellationReason(StrEnum):
     PATIENT = "patient"
     STOPPED = "stopped"
     UNPAID = "unpaid"
+    LAPSED = "lapsed"  # what the waitlist gave was not confirmed in time
     DESK = "desk"  # by the front desk
 
 
@@ -42,11 +43,12 @@ class BookingOrigin(StrEnum):
     PATIENT = "patient"
     DESK = "desk"  # booked by the front desk
     ADDITIONAL = "additional"  # an additional slot (加号) for a named patient
+    WAITLIST = "waitlist"  # given to the first one who waited
 
     @property
     def by_staff(self) -> bool:
         """Whether the hospital booked, to which the limits for patients do not apply."""
-        return self is not BookingOrigin.PATIENT
+        return self in (BookingOrigin.DESK, BookingOrigin.ADDITIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class Booking:
     payment_state: PaymentState
     pay_by: int | None  # payment deadline, None if there is none
     changes: int  # how often it was rescheduled
+    confirm_by: int | None = None  # what the waitlist gave is to be confirmed by then
     paid_at_till: bool = False  # paid at the hospital's till: we have nothing to refund
     seen_at: int | None = None  # when the doctor saw the patient
 
@@ -86,7 +89,7 @@ def find_for_update(tx: Tx, tenant_id: int, book_id: int) -> Booking | None:
     row = tx.fetch_one(
         """
         SELECT book_id, tenant_id, schedule_id, dept_id, serial_no, user_id, pati_id, day, slot_time, fee, status,
-               payment_state, pay_by, changes, till_receipt_no IS NOT NULL AS paid_at_till, seen_at
+               payment_state, pay_by, changes, confirm_by, till_receipt_no IS NOT NULL AS paid_at_till, seen_at
         FROM bookings WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s FOR UPDATE
         """,
         book_id=book_id,

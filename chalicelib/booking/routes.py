@@ -1,7 +1,7 @@
 """Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service).
 
 change_routes.py has those that reschedule, and those with which staff book for patients; closure_routes.py has those
-for stopped schedules.
+for stopped schedules; waitlist_routes.py those of the waitlist.
 """
 
 from chalicelib.booking.calendar import offers
@@ -19,7 +19,6 @@ from chalicelib.booking.calendar.models import (
     PageNoQuery,
     ScheduleQuery,
 )
-from chalicelib.booking.closure_routes import routes
 from chalicelib.booking.front_desk import missed_blocks, registration
 from chalicelib.booking.front_desk.models import (
     ClearMissedBlockRequest,
@@ -55,6 +54,7 @@ from chalicelib.booking.schedules.models import (
     SaveScheduleResult,
     SchedulesQuery,
 )
+from chalicelib.booking.waitlist_routes import routes
 from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader

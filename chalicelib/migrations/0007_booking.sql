@@ -88,16 +88,17 @@ CREATE TABLE bookings (
     payment_state    TINYINT NOT NULL DEFAULT 1,  -- 1 unpaid, 2 paid
     pay_by           BIGINT NULL,  -- payment deadline by the rules at booking time, NULL for none
     till_receipt_no  VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NULL,  -- paid at the hospital's till, not through us
+    confirm_by       BIGINT NULL,  -- a slot that the waitlist gave is to be confirmed by then, NULL once it is
     live             TINYINT NULL DEFAULT 1,  -- 1, or NULL when cancelled
     person_live      TINYINT NULL DEFAULT 1,  -- as live; also NULL if a merge of files brought it beside a conflicting one
     is_declared      BOOLEAN NOT NULL DEFAULT 0,  -- booked for a self-declared file: counts against the account alone
-    cancelled_for    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- patient, stopped, unpaid or desk
+    cancelled_for    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- patient, stopped, unpaid, lapsed or desk
     changed_by       BIGINT NULL,  -- user_id that cancelled or registered it, NULL for a job
     changed_at       BIGINT NOT NULL,
     reminded_at      BIGINT NULL,
     seen_at          BIGINT NULL,  -- when the doctor saw the patient; a registered patient without it still waits
     changes          SMALLINT NOT NULL DEFAULT 0,  -- how often it was rescheduled
-    origin           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'patient',  -- patient, desk or additional
+    origin           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'patient',  -- patient, desk, additional or waitlist
     booked_by        BIGINT NULL,  -- user_id of the member of staff who booked it
     created_at       BIGINT NOT NULL,
     UNIQUE KEY slot (schedule_id, serial_no, live),
@@ -111,7 +112,32 @@ CREATE TABLE bookings (
     KEY by_day (tenant_id, day, doctor_id),
     KEY by_status (status, day),
     KEY by_payment_deadline (status, payment_state, pay_by),
+    KEY by_confirmation (status, confirm_by),
     UNIQUE KEY idempotency_key (tenant_id, user_id, idempotency_key)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Who waits for a schedule that is fully booked, in the order of entry_id. A request for several days of a doctor has an
+-- entry for each of them. A slot that becomes free is given to the first one that waits, as a booking to be confirmed.
+CREATE TABLE waitlist_entries (
+    entry_id     BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id    BIGINT NOT NULL,
+    group_id     BIGINT NOT NULL,  -- the request: the entry_id of its first entry
+    schedule_id  BIGINT NOT NULL,
+    user_id      BIGINT NOT NULL,
+    member_id    BIGINT NOT NULL,
+    state        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- see WaitState
+    waiting      TINYINT NULL DEFAULT 1,  -- 1 in the state waiting, else NULL
+    live         TINYINT NULL DEFAULT 1,  -- 1 while it may still lead to a booking, else NULL
+    book_id      BIGINT NULL,  -- the booking that the waitlist gave
+    changed_at   BIGINT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    UNIQUE KEY member (member_id, schedule_id, live),
+    KEY in_line (schedule_id, waiting, entry_id),
+    KEY by_account (tenant_id, user_id, entry_id),
+    KEY by_group (group_id),
+    KEY by_booking (book_id),
+    KEY by_waiting (waiting, schedule_id),
+    KEY by_state (state, changed_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Each rescheduling of a booking. Rows are never changed.
@@ -173,6 +199,11 @@ CREATE TABLE booking_rules (
     weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules
     gap_minutes     SMALLINT NOT NULL,  -- minimum minutes between the beginnings of two bookings of a patient
     hold_hours       SMALLINT NOT NULL,  -- how long a slot is held for the patient of a stopped schedule, 0 for not at all
+    waitlist_limit   SMALLINT NOT NULL,  -- how often a person can wait at one time, 0 for no waitlist
+    offer_minutes    SMALLINT NOT NULL,  -- to confirm what the waitlist gives
+    offer_stop_minutes SMALLINT NOT NULL,  -- nothing is given to the waitlist later than so long before the slot
+    quiet_from       TINYINT NOT NULL,  -- hour from which, and until which, nothing is given to the waitlist
+    quiet_to         TINYINT NOT NULL,
     reschedule_limit SMALLINT NOT NULL,  -- how often a patient can reschedule a booking, 0 for not at all
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL

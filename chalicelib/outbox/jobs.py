@@ -18,6 +18,7 @@ class Job(StrEnum):
     PUBLISH_EVENT = "publish_event"
     CANCEL_STOPPED_SCHEDULE = "cancel_stopped_schedule"
     NOTIFY_BOOKING = "notify_booking"
+    OFFER_WAITLIST = "offer_waitlist"
     NOTIFY_PAYMENT = "notify_payment"
     MOVE_WITHDRAWN_FILE = "move_withdrawn_file"
     EXPORT_ACCOUNT = "export_account"

@@ -80,6 +80,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
         lambda: _withdraw_message(lin, admin["token"], chen_id),
         lambda: _list_schedules(desk["token"], chen_id, zhou_id),
         lambda: _book(lin, desk["token"], member_id, chen_id, zhou_id),
+        lambda: _wait(lin, demo["patients"][1]["token"], desk["token"], member_id, zhou_id),
         lambda: _list_wechat_values(admin["token"]),
     ]
     values: dict[str, Fields] = {}
@@ -315,10 +316,33 @@ def _book(lin: str, desk: str, member_id: str, chen_id: str, zhou_id: str) -> di
         f"{STAFF_PATH}/substitute_doctor": substitutes[0],
         f"{STAFF_PATH}/book_for_patient": for_patient,
         f"{STAFF_PATH}/record_receipt": {"bookId": at_desk},
+        f"{BOOK_PATH}/book/confirm": {"bookId": at_desk},
         f"{STAFF_PATH}/add_booking": {**for_patient, "schedule_id": schedule_ids[4]},
         f"{BOOK_PATH}/pay/appo_order": order,
         "/pati_service/wx/jsapi/paysign": {name: ordered[source] for name, source in names.items()},
     }
+
+
+def _wait(lin: str, wang: str, desk: str, member_id: str, zhou_id: str) -> dict[str, Fields]:
+    """Let another patient have the only slot of a half-day, and wait for it."""
+    terms: Fields = {
+        "doctor_id": zhou_id,
+        "date": _format_day(8),
+        "half": "AM",
+        "begin": "09:00",
+        "end": "09:30",
+        "slots": 1,
+    }
+    known = [one for one in _find_schedules(desk, zhou_id) if (one["date"], one["half"]) == (terms["date"], "AM")]
+    if not known:
+        dept_id = _find_schedules(desk, zhou_id)[0]["dept_id"]
+        known = [_post(f"{STAFF_PATH}/save_schedule", desk, **terms, dept_id=dept_id)]
+    schedule_id = known[0]["schedule_id"]
+    other = _get(f"{PATIENT_PATH}/members", wang)[0]["bindPatiId"]
+    _post(f"{STAFF_PATH}/book_for_patient", desk, pati_id=other, schedule_id=schedule_id, serial_no=1)
+    join = {"memberId": member_id, "scheduleId": schedule_id, **dict.fromkeys(("deptId", "doctorId"), "")}
+    [entry] = _post(f"{BOOK_PATH}/waitlist/join", lin, **join)
+    return {f"{BOOK_PATH}/waitlist/join": join, f"{BOOK_PATH}/waitlist/leave": {"entryId": entry["entryId"]}}
 
 
 def _find_schedules(desk: str, doctor_id: str, with_stopped: bool = False) -> list[Fields]:

@@ -20,6 +20,11 @@ DEFAULTS = {
     "weeks_ahead": 4,
     "gap_minutes": 60,
     "hold_hours": 24,
+    "waitlist_limit": 3,
+    "offer_minutes": 30,
+    "offer_stop_minutes": 120,
+    "quiet_from": 22,
+    "quiet_to": 7,
     "reschedule_limit": 3,
 }
 

@@ -123,6 +123,23 @@ class BookingDepartment:
         body = {"book_id": book_id, "reason": "患者不再就诊", **fields}
         return post(f"{STAFF_PATH}/refund_visit", (person or self.hospital.desk).token, **body)
 
+    def join_waitlist(self, person: Person, schedule_id: Any = None, **fields: Any) -> ApiResponse:
+        """Wait for a schedule or, with other fields, for a doctor's days."""
+        body = {"memberId": person.member_id, **({"scheduleId": schedule_id} if schedule_id else {}), **fields}
+        return post(f"{BOOKING_PATH}/waitlist/join", person.token, **body)
+
+    def list_waitlist(self, person: Person) -> list[dict[str, Any]]:
+        """Return the account's entries of the waitlist, newest first."""
+        return list(get(f"{BOOKING_PATH}/waitlist", person.token, page_size=100).data["list"])
+
+    def leave_waitlist(self, person: Person, entry_id: Any) -> ApiResponse:
+        """Leave a line."""
+        return post(f"{BOOKING_PATH}/waitlist/leave", person.token, entryId=entry_id)
+
+    def confirm(self, person: Person, book_id: Any) -> ApiResponse:
+        """Accept what the waitlist gave."""
+        return post(f"{BOOKING_PATH}/book/confirm", person.token, bookId=book_id)
+
     def stop_schedule(self, schedule_id: Any, person: Person | None = None, **fields: Any) -> ApiResponse:
         """Stop a schedule, as the front desk unless a person is given."""
         token = (person or self.hospital.desk).token

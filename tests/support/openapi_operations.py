@@ -31,6 +31,7 @@ ID_KINDS = {
     "pattern_id": "pattern",
     "merge_id": "merge",
     "bindingId": "binding",
+    "entryId": "wait",
 }
 # Fields that identify nothing: positions in a list, which may be any message, and a redundant field of document 002.
 NOT_IDS = {

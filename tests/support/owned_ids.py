@@ -25,6 +25,7 @@ PERSONAL_KINDS = {
     *("consult", "chat", "conversation", "group", "message", "chat_message", "file", "letter", "member", "booking"),
     "login",
     "binding",
+    "wait",
 }
 
 
@@ -69,6 +70,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "schedule": [schedule_id],
         "pattern": [pattern_id],
         "booking": [department.book_slot(patient, schedule_id, 2)],
+        "wait": [_wait(department, patient, doctor)],
         "post": [post_id],
         "tenant": [str(hospital.tenant_id)],
     }
@@ -78,6 +80,14 @@ def _create_schedule_pattern(hospital: Hospital, dept_id: int, doctor: Person) -
     fields: dict[str, Any] = {**booking_client.MORNING, "dept_id": dept_id, "doctor_id": doctor.user_id, "weekday": 1}
     path = f"{booking_client.STAFF_PATH}/save_schedule_pattern"
     return str(post(path, hospital.desk.token, **fields).data["pattern_id"])
+
+
+def _wait(department: BookingDepartment, patient: Person, doctor: Person) -> str:
+    """Return the id of a patient's entry in the waitlist of a half-day whose slot the front desk has booked."""
+    schedule_id = department.create_schedule(doctor_id=doctor.user_id, date=booking_client.get_iso_date(2), slots=1)
+    other = staff_client.create_patient_file(department.hospital.desk, pati_name=f"候诊{patient.user_id}")
+    assert department.book_for_patient(other, schedule_id).status == 200
+    return str(department.join_waitlist(patient, schedule_id).data[0]["entryId"])
 
 
 def _begin_session(person: Person) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
-from chalicelib.billing.bookings import BookingStatus
+from chalicelib.billing.bookings import BookingOrigin, BookingStatus
 from chalicelib.booking.reservations import limits
 from chalicelib.booking.schedules import rules
 
@@ -72,5 +72,6 @@ def _count(tx: Tx, tenant_id: int, subject: Subject) -> int:
         missed_since=clock.today() - timedelta(rules.MISSED_WINDOW_DAYS),
         missed=BookingStatus.MISSED,
         booked=BookingStatus.BOOKED,
+        counted_origin=BookingOrigin.PATIENT,
     )
     return int(row["missed"])

@@ -35,6 +35,22 @@ def list_unpaid_overdue(tx: Tx, now: int, limit: int) -> list[DueBooking]:
     return [DueBooking(**row) for row in rows]
 
 
+def list_unconfirmed_overdue(tx: Tx, now: int, limit: int) -> list[DueBooking]:
+    """Return unpaid bookings that the waitlist gave and that were not confirmed in time."""
+    rows = tx.fetch_all(
+        """
+        SELECT tenant_id, book_id, user_id FROM bookings
+        WHERE status = %(booked)s AND confirm_by <= %(now)s AND payment_state = %(unpaid)s
+        ORDER BY confirm_by LIMIT %(limit)s
+        """,
+        booked=BookingStatus.BOOKED,
+        unpaid=PaymentState.UNPAID,
+        now=now,
+        limit=limit,
+    )
+    return [DueBooking(**row) for row in rows]
+
+
 def list_unattended(tx: Tx, today: date, limit: int) -> list[DueBooking]:
     """Return bookings of past days that were never registered."""
     rows = tx.fetch_all(

@@ -34,6 +34,14 @@ def cancel_unpaid() -> int:
     )
 
 
+def cancel_unconfirmed() -> int:
+    """Cancel bookings that the waitlist gave and that were not confirmed in time; return how many."""
+    return _process_all(
+        lambda: job_store.list_unconfirmed_overdue(mysql.autocommit, clock.now(), BATCH_SIZE),
+        _cancel_unconfirmed_booking,
+    )
+
+
 def mark_missed() -> int:
     """Mark unregistered bookings of past days as missed and return how many.
 
@@ -61,6 +69,23 @@ def _process_all(list_batch: Callable[[], list[DueBooking]], process: Callable[[
     if processed:
         outbox.wake_worker()
     return processed
+
+
+def _cancel_unconfirmed_booking(due: DueBooking) -> bool:
+    booking = mysql.run_transaction(lambda tx: _cancel_if_unconfirmed(tx, due))
+    if booking:
+        availability.mark_free(booking)
+    return booking is not None
+
+
+def _cancel_if_unconfirmed(tx: Tx, due: DueBooking) -> Booking | None:
+    booking = bookings.find_for_update(tx, due.tenant_id, due.book_id)
+    if booking is None or booking.status != BookingStatus.BOOKED or booking.payment_state != PaymentState.UNPAID:
+        return None
+    if booking.confirm_by is None or booking.confirm_by > clock.now():  # confirmed since it was listed
+        return None
+    cancellation.cancel(tx, booking, CancellationReason.LAPSED, None, EventType.BOOKING_LAPSED)
+    return booking
 
 
 def _cancel_unpaid_booking(due: DueBooking) -> bool:

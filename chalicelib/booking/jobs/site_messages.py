@@ -19,6 +19,8 @@ from chalicelib.wechat_account import templates
 
 MESSAGE_TEXTS = {
     EventType.BOOKING_MADE: "预约成功：{what}。{where}请按时就诊。",
+    EventType.BOOKING_OFFERED: "候补成功：{what}。请在 {until} 前确认，逾期将让给下一位候补患者。",
+    EventType.BOOKING_LAPSED: "您未按时确认候补到的号，已让给下一位候补患者：{what}。不计为失约。",
     EventType.BOOKING_RESCHEDULED: "改期成功：{what}（原 {before}）。{where}请按时就诊。",
     EventType.BOOKING_MOVED: "医院为您调整了就诊时间：{what}（原 {before}）。{where}请按时就诊。",
     EventType.BOOKING_CANCELLED: "您已取消预约：{what}。",

@@ -17,6 +17,8 @@ from chalicelib.wechat_account.account import PERSONAL_PATH
 CANCELLED_STATUS_AND_LABEL = (BookingStatus.CANCELLED, "预约取消")
 STATUS_AND_LABEL = {
     EventType.BOOKING_MADE: (BookingStatus.BOOKED, "预约成功"),
+    EventType.BOOKING_OFFERED: (BookingStatus.BOOKED, "候补成功，请尽快确认"),
+    EventType.BOOKING_LAPSED: CANCELLED_STATUS_AND_LABEL,
     EventType.BOOKING_RESCHEDULED: (BookingStatus.BOOKED, "改期成功"),
     EventType.BOOKING_MOVED: (BookingStatus.BOOKED, "就诊时间调整"),
     EventType.BOOKING_CANCELLED: CANCELLED_STATUS_AND_LABEL,
@@ -31,6 +33,7 @@ STATUS_AND_LABEL = {
 }
 CANCELLATION_REASONS = {
     EventType.BOOKING_CANCELLED: "患者取消",
+    EventType.BOOKING_LAPSED: "候补逾期未确认",
     EventType.BOOKING_CANCELLED_BY_DESK: "医院前台取消",
     EventType.SCHEDULE_STOPPED: "停诊",
     EventType.BOOKING_RELEASED: "未按时支付",
@@ -39,6 +42,7 @@ CANCELLATION_REASONS = {
 # Pointless once the slot has begun.
 EVENTS_BEFORE_VISIT = (
     EventType.BOOKING_MADE,
+    EventType.BOOKING_OFFERED,
     EventType.BOOKING_RESCHEDULED,
     EventType.BOOKING_MOVED,
     EventType.DOCTOR_SUBSTITUTED,

@@ -46,7 +46,7 @@ COPIED_SCHEDULE_COLUMNS = ("dept_id", "doctor_id", "day", "half_day", "type", "f
 SELECT_BOOKING = f"""
     SELECT b.book_id, b.tenant_id, b.schedule_id, b.serial_no, b.user_id, b.pati_id, b.dept_id, b.doctor_id, b.day,
            b.slot_time, b.type, b.fee, b.area, b.book_code, b.status, b.payment_state, b.cancelled_for,
-           b.created_at, b.changes, {refunds_due.REFUND_COLUMNS},
+           b.created_at, b.changes, b.confirm_by, {refunds_due.REFUND_COLUMNS},
            (SELECT d.name FROM departments d WHERE d.dept_id = b.dept_id) AS dept_name,
            COALESCE((SELECT s.name FROM staff s WHERE s.user_id = b.doctor_id), '') AS doctor_name,
            m.name AS member_name, m.live IS NOT NULL AS has_member
@@ -139,6 +139,7 @@ class NewBooking:
     slot_time: timedelta  # since midnight
     book_code: str
     pay_by: int | None  # payment deadline
+    confirm_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,7 @@ class BookingDetails:
     cancelled_for: str  # a CancellationReason, or ""
     created_at: int
     changes: int  # how often it was rescheduled
+    confirm_by: int | None  # what the waitlist gave is to be confirmed by then
     dept_name: str
     doctor_name: str  # "" for a general clinic
     member_name: str
@@ -220,6 +222,7 @@ def lock_booking_context(tx: Tx, request: SlotRequest, midnight: int, missed_sin
         missed_since=missed_since,
         missed=BookingStatus.MISSED,
         booked=BookingStatus.BOOKED,
+        counted_origin=BookingOrigin.PATIENT,
         doctor_role=Role.DOCTOR,
     )
     return BookingContext(
@@ -266,17 +269,23 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
     fields = new.request.build_params()
     fields |= {name: getattr(new.schedule, name) for name in COPIED_SCHEDULE_COLUMNS}
     state = PaymentState.PAID if new.request.till_receipt_no else PaymentState.UNPAID
-    fields |= {"slot_time": new.slot_time, "book_code": new.book_code, "pay_by": new.pay_by, "payment_state": state}
+    fields |= {
+        "slot_time": new.slot_time,
+        "book_code": new.book_code,
+        "pay_by": new.pay_by,
+        "confirm_by": new.confirm_by,
+        "payment_state": state,
+    }
     book_id = tx.insert(
         """
         INSERT INTO bookings
             (tenant_id, schedule_id, serial_no, user_id, member_id, idempotency_key, pati_id, is_declared, dept_id,
-             doctor_id, day, half_day, slot_time, type, fee, area, book_code, pay_by, payment_state,
+             doctor_id, day, half_day, slot_time, type, fee, area, book_code, pay_by, confirm_by, payment_state,
              till_receipt_no, origin, booked_by, changed_at, created_at)
         VALUES
             (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(idempotency_key)s,
              %(pati_id)s, %(is_declared)s, %(dept_id)s, %(doctor_id)s, %(day)s, %(half_day)s, %(slot_time)s,
-             %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(payment_state)s,
+             %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(confirm_by)s, %(payment_state)s,
              %(till_receipt_no)s, %(origin)s, %(booked_by)s, %(now)s, %(now)s)
         """,
         **fields,

@@ -5,7 +5,7 @@ from typing import Any
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.billing.bookings import BookingStatus
+from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.billing.money import to_yuan
 from chalicelib.billing.refunds_due import BookingRefund, RefundState
 from chalicelib.booking.calendar import calendar_store
@@ -122,8 +122,15 @@ def _build_booking_fields(booking: BookingDetails) -> dict[str, Any]:
         "memberName": booking.member_name,
         "visiCharge": booking.charge_state,
         "cancelReason": booking.cancelled_for,
+        "confirmBy": _format_confirmation(booking),
         **_build_refund_fields(booking.refund),
     }
+
+
+def _format_confirmation(booking: BookingDetails) -> str:
+    """Return until when the holder has to confirm, "" if they need not; a payment confirms too."""
+    is_open = booking.status == BookingStatus.BOOKED and booking.payment_state == PaymentState.UNPAID
+    return clock.format_wire_time(booking.confirm_by) if is_open and booking.confirm_by else ""
 
 
 def _build_refund_fields(refund: BookingRefund | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings, refunds_due
 from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
 from chalicelib.booking.calendar import availability
-from chalicelib.booking.reservations import booking_store, notifications
+from chalicelib.booking.reservations import booking_store, notifications, waitlist_store
 from chalicelib.booking.reservations.models import BookId
 from chalicelib.booking.schedules import rule_store
 from chalicelib.booking.schedules.rule_store import Rules
@@ -43,7 +43,9 @@ def cancel(
     event_type: EventType,
     details: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Cancel a booking that `bookings.find_for_update` has locked, enqueue its refund and its notification.
+    """Cancel a booking that `bookings.find_for_update` has locked, and enqueue what follows.
+
+    That is its refund, its notification, and giving the slot to those who wait.
 
     Call availability.mark_free() and outbox.wake_worker() after the commit, and outbox.wake_worker(Queue.EXTERNAL) if
     the booking was paid.
@@ -57,6 +59,8 @@ def cancel(
         refunds_due.enqueue_booking_refund(tx, booking, reason)
     user_id, book_id = booking.user_id, booking.book_id
     notifications.enqueue(tx, booking.tenant_id, user_id, book_id, event_type, details=details)
+    waitlist_store.end_offer(tx, booking.tenant_id, book_id, has_lapsed=reason == CancellationReason.LAPSED)
+    waitlist_store.enqueue_offers(tx, booking.tenant_id, booking.schedule_id, f"{book_id}:cancelled")
 
 
 def require_in_time(booking: Booking, rule: Rules, action: str) -> None:

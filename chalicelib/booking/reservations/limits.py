@@ -25,23 +25,23 @@ _ACCOUNT_CLEARED_AT = "SELECT missed_cleared_at FROM accounts WHERE user_id = %(
 class BookingCounts:
     """Bookings that count against a limit."""
 
-    created_today: int  # cancelled ones included, those that staff made not
+    created_today: int  # cancelled ones included, only those that the patient made
     missed: int  # in rules.MISSED_WINDOW_DAYS, without those that the front desk has cleared
-    booked: int  # neither cancelled nor past, nor made by staff
+    booked: int  # neither cancelled nor past, only those that the patient made
 
 
 def build_count_sql(is_declared: bool) -> str:
     """Return the SELECT of the BookingCounts of a patient or, for one who is not verified, of the account.
 
-    Needs the parameters midnight, missed, missed_since and booked.
+    Needs the parameters midnight, missed, missed_since, booked and counted_origin.
     """
     counted = _OF_ACCOUNT if is_declared else _OF_PATIENT
     cleared_at = _ACCOUNT_CLEARED_AT if is_declared else _PATIENT_CLEARED_AT
     return f"""
-        SELECT COUNT(IF(b.created_at >= %(midnight)s AND b.booked_by IS NULL, 1, NULL)) AS created_today,
+        SELECT COUNT(IF(b.created_at >= %(midnight)s AND b.origin = %(counted_origin)s, 1, NULL)) AS created_today,
                COUNT(IF(b.status = %(missed)s AND b.day >= %(missed_since)s
                         AND b.changed_at > COALESCE(({cleared_at}), 0), 1, NULL)) AS missed,
-               COUNT(IF(b.status = %(booked)s AND b.booked_by IS NULL, 1, NULL)) AS booked
+               COUNT(IF(b.status = %(booked)s AND b.origin = %(counted_origin)s, 1, NULL)) AS booked
         FROM bookings b WHERE b.tenant_id = %(tenant_id)s AND {counted}
     """
 

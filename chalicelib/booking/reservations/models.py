@@ -94,8 +94,10 @@ class BookingFields(WireModel):
     memberName: str = Field(examples=["林小雨"])
     visiCharge: int = Field(description=CHARGE_DESCRIPTION, examples=[1])
     cancelReason: str = Field(
-        description="patient 本人取消，stopped 停诊，unpaid 逾期未付，desk 前台取消；空：未取消", examples=[""]
+        description="patient 本人取消，stopped 停诊，unpaid 逾期未付，lapsed 候补逾期未确认，desk 前台取消；空：未取消",
+        examples=[""],
     )
+    confirmBy: str = Field(description="候补到的号须在此时间前确认；空：无需确认", examples=[""])
     refundStatus: Literal["", "processing", "success", "abnormal"] = Field(
         description=REFUND_STATUS_DESCRIPTION, examples=[""]
     )

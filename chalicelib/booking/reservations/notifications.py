@@ -17,6 +17,8 @@ from chalicelib.wechat_account.templates import TemplateKind
 # The template by which a hospital reports an event in WeChat; events without one are not sent there.
 WECHAT_TEMPLATES = {
     EventType.BOOKING_MADE: TemplateKind.BOOKED,
+    EventType.BOOKING_OFFERED: TemplateKind.BOOKED,
+    EventType.BOOKING_LAPSED: TemplateKind.CANCELLED,
     EventType.BOOKING_RESCHEDULED: TemplateKind.BOOKED,
     EventType.BOOKING_MOVED: TemplateKind.BOOKED,
     EventType.BOOKING_CANCELLED_BY_DESK: TemplateKind.CANCELLED,
@@ -47,7 +49,7 @@ def enqueue(
         user_id: the holder; None notifies nobody, as the patient has no account.
         change: bookings.changes, where the event can repeat after the booking was rescheduled.
         before: the time of the slot from which it was rescheduled.
-        details: what the text says besides, of a stopped schedule: reason and until.
+        details: what the text says besides: the reason of a stop, and until when to answer.
     """
     if user_id is None:
         return

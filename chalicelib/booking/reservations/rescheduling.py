@@ -26,6 +26,7 @@ from chalicelib.booking.reservations import (
     notifications,
     rescheduling_store,
     reserve,
+    waitlist_store,
 )
 from chalicelib.booking.reservations.booking_store import (
     BookingContext,
@@ -199,6 +200,8 @@ def _require_movable(tx: Tx, move: Move, booking: Booking, context: BookingConte
         return
     if move.is_alternative:
         return
+    if booking.confirm_by and booking.payment_state == PaymentState.UNPAID:
+        raise ApiError(errors.CONFLICT, "请先确认候补到的号，再改期")
     rule = context.rules
     if not rule.reschedule_limit:
         raise ApiError(errors.CONFLICT, "本院不支持改期，请取消后重新预约")
@@ -249,6 +252,7 @@ def apply_move(
         changes=booking.changes + 1,
     )
     rescheduling_store.move(tx, booking, schedule, serial_no, slot_time)
+    waitlist_store.enqueue_offers(tx, booking.tenant_id, booking.schedule_id, f"{booking.book_id}:{moved.changes}")
     rescheduling_store.insert_change(tx, booking, moved, move.changed_by, move.idempotency_key)
     before = f"{booking.day} {slots.format_time(booking.slot_time)}"
     notifications.enqueue(

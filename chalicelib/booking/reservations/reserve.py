@@ -11,7 +11,7 @@ reservations do not wait for each other), the slot.
 import secrets
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -112,6 +112,8 @@ def require_bookable_slot(
     require_open(schedule)
     if not for_desk:
         _require_released(tx, tenant_id, rule, schedule, serial_no)
+    if schedule.is_for_waitlist(serial_no):
+        raise ApiError(errors.CONFLICT, "该半天有患者在候补，空出的号源候补优先")
     if schedule.is_past(serial_no):
         raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号的就诊时间已过", for_desk)
 
@@ -227,6 +229,11 @@ def _submit_in_transaction(tx: Tx, request: SlotRequest) -> tuple[int, Booking |
     return booking.book_id, booking
 
 
+def generate_book_code(day: date) -> str:
+    """Return a code for a booking of a day, which may be taken."""
+    return f"{day:%Y%m%d}{secrets.randbelow(1_000_000):06d}"
+
+
 def _get_earlier_booking_id(booking: EarlierBooking, request: SlotRequest) -> int:
     """Return the booking of an idempotency key. Raise ApiError(CONFLICT) if the key belongs to another request."""
     if any(getattr(booking, name) != getattr(request, name) for name in ("schedule_id", "serial_no", "member_id")):
@@ -259,7 +266,7 @@ def _insert_booking(tx: Tx, request: SlotRequest, schedule: Schedule, pay_minute
         request=request,
         schedule=schedule,
         slot_time=slots.parse_time(schedule.get_slot_time(request.serial_no)),
-        book_code=f"{schedule.day:%Y%m%d}{secrets.randbelow(1_000_000):06d}",
+        book_code=generate_book_code(schedule.day),
         pay_by=clock.now() + pay_minutes * 60 * clock.SECOND if has_deadline else None,
     )
     return booking_store.insert(tx, new)

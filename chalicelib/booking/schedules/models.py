@@ -162,6 +162,19 @@ class BookingRules(WireModel):
     hold_hours: Annotated[SafeInt, Field(ge=0, le=168)] = Field(
         24, description="停诊后为患者保留另一号源多少小时，0 不保留", examples=[24]
     )
+    waitlist_limit: Annotated[SafeInt, Field(ge=0, le=20)] = Field(
+        3, description="每人同时最多候补几个，0 不可候补", examples=[3]
+    )
+    offer_minutes: Annotated[SafeInt, Field(ge=5, le=1_440)] = Field(
+        30, description="候补到的号须在多少分钟内确认", examples=[30]
+    )
+    offer_stop_minutes: Annotated[SafeInt, Field(ge=0, le=10_080)] = Field(
+        120, description="就诊前多少分钟起不再候补", examples=[120]
+    )
+    quiet_from: Annotated[SafeInt, Field(ge=0, le=23)] = Field(
+        22, description="从几点起不通知候补患者；与 quiet_to 相等：不限", examples=[22]
+    )
+    quiet_to: Annotated[SafeInt, Field(ge=0, le=23)] = Field(7, description="到几点为止", examples=[7])
     reschedule_limit: Annotated[SafeInt, Field(ge=0, le=100)] = Field(
         3, description="每个预约患者最多可改期几次，0 不可改期", examples=[3]
     )

@@ -17,6 +17,11 @@ class Rules:
     weeks_ahead: int = 4  # weeks for which patterns create schedules in advance
     gap_minutes: int = 60  # minimum time between the beginnings of two bookings of a patient; 0: any
     hold_hours: int = 24  # how long an alternative is held for the patient of a stopped schedule; 0: none is
+    waitlist_limit: int = 3  # how often a person can wait at one time; 0: there is no waitlist
+    offer_minutes: int = 30  # to confirm what the waitlist gives
+    offer_stop_minutes: int = 120  # nothing is given to the waitlist later than so long before the slot
+    quiet_from: int = 22  # hour from which, and until which, nothing is given to the waitlist; equal: always
+    quiet_to: int = 7
     reschedule_limit: int = 3  # how often a patient can reschedule a booking; 0: not at all
 
 

@@ -1,5 +1,6 @@
 """SQL of schedules."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -16,6 +17,7 @@ from chalicelib.booking.schedules.pattern_store import (
     TERM_PARAMETERS,
     Pattern,
 )
+from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.booking.schedules.slots import TERM_COLUMNS, Overlap, Schedule, ScheduleTerms, parse_schedule
 from chalicelib.identity.callers import Role
 from chalicelib.people import double_submission
@@ -25,8 +27,15 @@ DOCTOR_ACTIVE_CONDITION = """
     (x.doctor_id IS NULL OR EXISTS (
         SELECT 1 FROM staff s WHERE s.user_id = x.doctor_id AND s.role = %(doctor_role)s AND s.disabled_at IS NULL))
 """
+# NULL if nobody waits for a slot.
+WAITLIST_MINUTES = f"""
+    IF(EXISTS (SELECT 1 FROM waitlist_entries w WHERE w.schedule_id = x.schedule_id AND w.waiting = 1),
+       COALESCE((SELECT r.offer_stop_minutes FROM booking_rules r WHERE r.tenant_id = x.tenant_id),
+                {Rules().offer_stop_minutes}), NULL)
+"""
 SCHEDULE_COLUMNS = f"""
-    x.schedule_id, x.day, {TERM_COLUMNS_OF_X}, x.stopped_at, {DOCTOR_ACTIVE_CONDITION} AS doctor_active
+    x.schedule_id, x.day, {TERM_COLUMNS_OF_X}, x.stopped_at, {DOCTOR_ACTIVE_CONDITION} AS doctor_active,
+    {WAITLIST_MINUTES} AS waitlist_minutes
 """
 SELECT_SCHEDULE = (
     f"SELECT {SCHEDULE_COLUMNS} FROM schedules x WHERE x.schedule_id = %(schedule_id)s AND x.tenant_id = %(tenant_id)s"
@@ -92,6 +101,37 @@ def find(
         f"{SELECT_SCHEDULE} {lock}", schedule_id=schedule_id, tenant_id=tenant_id, doctor_role=Role.DOCTOR
     )
     return parse_schedule(row) if row else None
+
+
+def lock_all(tx: Tx, tenant_id: int, schedule_ids: Collection[int]) -> list[Schedule]:
+    """Return schedules in the order of their ids, and prevent until the commit that slots of them are booked."""
+    rows = tx.fetch_all(
+        f"""
+        SELECT {SCHEDULE_COLUMNS} FROM schedules x
+        WHERE x.schedule_id IN %(schedule_ids)s AND x.tenant_id = %(tenant_id)s ORDER BY x.schedule_id FOR UPDATE
+        """,
+        schedule_ids=schedule_ids,
+        tenant_id=tenant_id,
+        doctor_role=Role.DOCTOR,
+    )
+    return [parse_schedule(row) for row in rows]
+
+
+def list_ids_of_doctor(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int, days: tuple[date, date]) -> list[int]:
+    """Return the schedules of a doctor in a department between two days that are not stopped."""
+    rows = tx.fetch_all(
+        """
+        SELECT schedule_id FROM schedules
+        WHERE tenant_id = %(tenant_id)s AND doctor_id = %(doctor_id)s AND day BETWEEN %(first)s AND %(last)s
+          AND dept_id = %(dept_id)s AND live = 1 ORDER BY schedule_id
+        """,
+        tenant_id=tenant_id,
+        doctor_id=doctor_id,
+        dept_id=dept_id,
+        first=days[0],
+        last=days[1],
+    )
+    return [row["schedule_id"] for row in rows]
 
 
 def find_double_submission(tx: Tx, tenant_id: int, day: date, terms: ScheduleTerms, user_id: int) -> int | None:

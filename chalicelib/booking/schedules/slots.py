@@ -70,6 +70,8 @@ class Schedule(ScheduleTerms):
     day: date
     stopped_at: int | None
     doctor_active: bool  # False if its doctor has left
+    # Somebody waits for a slot. Free ones are for them until so many minutes before; None: nobody waits.
+    waitlist_minutes: int | None = None
 
     def get_slot_time(self, serial_no: int) -> str:
         """Return when a slot begins, as HH:MM. An additional slot, beyond the last one, begins with the last one."""
@@ -101,18 +103,30 @@ class Schedule(ScheduleTerms):
             return Share.DESK
         return Share.SAME_DAY if serial_no > self.slots - self.desk_slots - self.same_day_slots else Share.ANY
 
+    def is_for_waitlist(self, serial_no: int) -> bool:
+        """Return whether a free slot is for those who wait."""
+        if self.waitlist_minutes is None or not self.can_be_offered(serial_no):
+            return False
+        begins = clock.to_instant(self.day, parse_time(self.get_slot_time(serial_no)))
+        return clock.now() < begins - self.waitlist_minutes * 60 * clock.SECOND
+
+    def can_be_offered(self, serial_no: int) -> bool:
+        """Return whether a slot is one that patients can book on this day."""
+        share = self.get_share(serial_no)
+        return share is Share.ANY or (share is Share.SAME_DAY and self.day <= clock.today())
+
     def list_free_slots(self, reserved: frozenset[int], for_desk: bool = False) -> list[int]:
-        """Return the slots that are neither reserved nor past; none if the schedule is not open.
+        """Return the slots that are neither reserved, kept for the waitlist nor past; none if the schedule is not open.
 
         Args:
             for_desk: those that the front desk can book; otherwise, those that patients can book now.
         """
         if self.stopped_at or not self.doctor_active or not (for_desk or self.is_released()):
             return []
-        free = [serial_no for serial_no in range(1, self.slots + 1) if serial_no not in reserved]
+        numbers = (serial_no for serial_no in range(1, self.slots + 1) if serial_no not in reserved)
+        free = [serial_no for serial_no in numbers if not self.is_for_waitlist(serial_no)]
         if not for_desk:
-            shares = {Share.ANY, Share.SAME_DAY} if self.day <= clock.today() else {Share.ANY}
-            free = [serial_no for serial_no in free if self.get_share(serial_no) in shares]
+            free = [serial_no for serial_no in free if self.can_be_offered(serial_no)]
         return free if self.day > clock.today() else [serial_no for serial_no in free if not self.is_past(serial_no)]
 
 
