@@ -193,6 +193,8 @@ CREATE TABLE booking_rules (
     tenant_id       BIGINT PRIMARY KEY,
     days_ahead      SMALLINT NOT NULL,  -- how many days ahead patients can book
     cancel_minutes  INT NOT NULL,  -- cancelling is possible at least this many minutes before the slot
+    cancel_workdays SMALLINT NOT NULL,  -- and until cancel_hour of so many working days before, 0 for no such deadline
+    cancel_hour     TINYINT NOT NULL,
     daily_limit     SMALLINT NOT NULL,  -- bookings made for a patient in a day, cancelled ones included
     pay_minutes     INT NOT NULL,  -- minutes to pay, 0 for no deadline
     missed_limit    SMALLINT NOT NULL,  -- missed bookings after which a patient cannot book

@@ -14,6 +14,8 @@ from tests.support.faults.final_state import is_row_lock_waiting, wait_until
 DEFAULTS = {
     "days_ahead": 14,
     "cancel_minutes": 0,
+    "cancel_workdays": 0,
+    "cancel_hour": 16,
     "daily_limit": 5,
     "pay_minutes": 0,
     "missed_limit": 3,

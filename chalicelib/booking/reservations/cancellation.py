@@ -1,6 +1,7 @@
 """Cancel bookings before the visit. The slot can be booked again, and a payment is refunded."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 
 from chalicelib import clock, errors
@@ -11,7 +12,7 @@ from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReas
 from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import booking_store, notifications, waitlist_store
 from chalicelib.booking.reservations.models import BookId
-from chalicelib.booking.schedules import rule_store
+from chalicelib.booking.schedules import rule_store, rules
 from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
@@ -73,6 +74,10 @@ def require_in_time(booking: Booking, rule: Rules, action: str) -> None:
     if clock.now() >= clock.to_instant(booking.day, booking.slot_time) - minutes * 60 * clock.SECOND:
         deadline = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
         raise ApiError(errors.CONFLICT, f"已过{deadline}，不能{action}")
+    if rule.cancel_workdays:
+        last_day = rules.get_workday_before(booking.day, rule.cancel_workdays)
+        if clock.now() >= clock.to_instant(last_day, timedelta(hours=rule.cancel_hour)):
+            raise ApiError(errors.CONFLICT, f"已过截止时间 {last_day} {rule.cancel_hour:02d}:00，不能{action}")
 
 
 def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Booking | None:

@@ -146,6 +146,10 @@ class BookingRules(WireModel):
     cancel_minutes: Annotated[SafeInt, Field(ge=0, le=10_080)] = Field(
         0, description="就诊前多少分钟截止取消", examples=[30]
     )
+    cancel_workdays: Annotated[SafeInt, Field(ge=0, le=10)] = Field(
+        0, description="就诊前几个工作日截止取消和改期，0 不按工作日", examples=[1]
+    )
+    cancel_hour: Annotated[SafeInt, Field(ge=0, le=23)] = Field(16, description="该工作日几点截止", examples=[16])
     daily_limit: Annotated[SafeInt, Field(ge=0, le=100)] = Field(
         5, description="每人每天最多预约次数（含已取消），0 不限", examples=[5]
     )

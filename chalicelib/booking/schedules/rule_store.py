@@ -11,6 +11,8 @@ class Rules:
 
     days_ahead: int = 14  # last day that can be booked, counted from today
     cancel_minutes: int = 0  # a patient can cancel at least this many minutes before the slot
+    cancel_workdays: int = 0  # and until cancel_hour of so many working days before; 0: there is no such deadline
+    cancel_hour: int = 16
     daily_limit: int = 5  # bookings that can be made for a patient in a day, cancelled ones included; 0: no limit
     pay_minutes: int = 0  # after this many minutes an unpaid booking is cancelled; 0: never
     missed_limit: int = 3  # missed bookings in MISSED_WINDOW_DAYS after which a patient cannot book; 0: no limit
