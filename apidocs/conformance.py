@@ -132,6 +132,10 @@ RULES_BEYOND_SCHEMAS |= {
     "/pati_service/book_service/book/submit": "the half-day has this slot",
     "/pati_service/book_service/book/reschedule": "the half-day has this slot",
     "/pati_service/book_service/waitlist/join": "a half-day, or a doctor with days, is given",
+    **dict.fromkeys(
+        (f"/pati_service/manager_service/{one}" for one in ("closure_preview", "save_closure")),
+        "the days are within a year, and not before today",
+    ),
     "/pati_service/book_service/book/accept_alternative": "scheduleId and serialNo are given together, or neither",
     "/pati_service/manager_service/reschedule_booking": "the half-day has this slot",
     "/pati_service/manager_service/book_for_patient": "the half-day has this slot",

@@ -107,7 +107,8 @@ def send_example(world: World, operation: Operation, headers: dict[str, str], **
         name: build_value(operation, name, world, own[name]) if name in own else one
         for name, one in {**own, **operation.example}.items()
     }
-    fields |= {"date": (clock.today() + timedelta(3)).isoformat()} if "date" in fields else {}
+    days = {"date", "from_date", "to_date"} if "closure" in operation.path else {"date"}
+    fields |= dict.fromkeys(days & set(fields), (clock.today() + timedelta(3)).isoformat())
     fields |= different
     path = operation.path
     for name in [name for name, place in operation.parameter_locations.items() if place == "path"]:

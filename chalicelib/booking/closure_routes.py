@@ -1,11 +1,17 @@
 """Endpoints for schedules that the hospital stops, and for what it offers their patients."""
 
 from chalicelib.booking.change_routes import FRONT_DESK, routes
-from chalicelib.booking.closures import alternatives, stopped_schedules, substitution
+from chalicelib.booking.closures import alternatives, closed_days, stopped_schedules, substitution
 from chalicelib.booking.closures.models import (
     AcceptAlternativeRequest,
     Alternatives,
     BookIdQuery,
+    ClosureDays,
+    ClosureId,
+    ClosurePreview,
+    ListedClosure,
+    SaveClosureRequest,
+    SaveClosureResult,
     StopScheduleRequest,
     SubstituteRequest,
     SubstituteResult,
@@ -36,6 +42,43 @@ def substitute_doctor(caller: Caller, body: SubstituteRequest) -> SubstituteResu
     once, and can decline for a full refund until the visit. Repeating it has no effect.
     """
     return substitution.substitute(caller, body)
+
+
+@routes.get("/pati_service/manager_service/closure_preview", callers=FRONT_DESK)
+def closure_preview(caller: Caller, query: ClosureDays) -> ClosurePreview:
+    """停诊影响预览
+
+    How many schedules and bookings a doctor's leave or closed days of the whole hospital would affect. Changes nothing.
+    """
+    return closed_days.preview(caller, query)
+
+
+@routes.post("/pati_service/manager_service/save_closure", callers=FRONT_DESK, errors=[NOT_FOUND])
+def save_closure(caller: Caller, body: SaveClosureRequest) -> SaveClosureResult:
+    """医生休假与全院停诊
+
+    Stops all schedules of these days, as stop_schedule does, and lets patterns create none there. Without doctor_id the
+    whole hospital is closed, which only an admin can do. Repeating it stops what was added meanwhile.
+    """
+    return closed_days.save(caller, body)
+
+
+@routes.get("/pati_service/manager_service/closures", callers=FRONT_DESK)
+def closures(caller: Caller) -> list[ListedClosure]:
+    """停诊安排列表
+
+    Those that are not over, by day.
+    """
+    return closed_days.list_coming(caller)
+
+
+@routes.post("/pati_service/manager_service/end_closure", callers=FRONT_DESK, errors=[NOT_FOUND])
+def end_closure(caller: Caller, body: ClosureId) -> None:
+    """取消停诊安排
+
+    Patterns create the half-days of these days again that they have not created yet. What was stopped stays stopped.
+    """
+    closed_days.end(caller, body)
 
 
 @routes.get("/pati_service/book_service/alternatives", callers=[Role.PATIENT], errors=[NOT_FOUND])

@@ -24,7 +24,7 @@ CREATE TABLE schedules (
     live         TINYINT NULL DEFAULT 1,  -- 1, or NULL when stopped
     stopped_at   BIGINT NULL,
     stopped_by   BIGINT NULL,  -- user_id
-    stop_reason  VARCHAR(200) NOT NULL DEFAULT '',  -- shown to its patients
+    stop_reason  VARCHAR(255) NOT NULL DEFAULT '',  -- shown to its patients
     substitute_id  BIGINT NULL,  -- the schedule of the doctor who sees its patients instead
     created_by   BIGINT NOT NULL,  -- user_id
     created_at   BIGINT NOT NULL,
@@ -157,6 +157,20 @@ CREATE TABLE booking_changes (
     created_at       BIGINT NOT NULL,
     UNIQUE KEY number (book_id, number),
     UNIQUE KEY idempotency_key (tenant_id, changed_by, idempotency_key)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Days on which a doctor, or the whole hospital, sees no patients: patterns create no schedules there.
+CREATE TABLE closures (
+    closure_id  BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id   BIGINT NOT NULL,
+    doctor_id   BIGINT NULL,  -- NULL for the whole hospital
+    from_day    DATE NOT NULL,
+    to_day      DATE NOT NULL,  -- the last one
+    reason      VARCHAR(255) NOT NULL,  -- shown to patients
+    ended_at    BIGINT NULL,  -- when it was withdrawn
+    created_by  BIGINT NOT NULL,  -- user_id
+    created_at  BIGINT NOT NULL,
+    KEY by_day (tenant_id, to_day)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- What patients were offered when the hospital stopped their schedule: the booking was moved to a substitute doctor, or to

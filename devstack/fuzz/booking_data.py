@@ -44,8 +44,8 @@ def create_schedules(client: Client, hospital: Hospital) -> dict[str, str]:
     }
 
 
-def substitute_doctor(client: Client, hospital: Hospital, dept_id: str) -> dict[str, dict[str, Any]]:
-    """Let another doctor see the patient of two mornings; return the ids by path: to accept it, and to decline it."""
+def stop_schedules(client: Client, hospital: Hospital, dept_id: str) -> dict[str, dict[str, Any]]:
+    """Let another doctor, who is later on leave, see the patient of two mornings; return values by path."""
     desk, lin, member_id = Role.SERVICE_STAFF, Role.PATIENT, hospital.lin.member_id
     changes, booked = [], []
     for days in (4, 5):
@@ -56,7 +56,12 @@ def substitute_doctor(client: Client, hospital: Hospital, dept_id: str) -> dict[
         booked.append(_post(client, lin, f"{BOOKING_PATH}/submit", **slot)["bookId"])
         changes.append({"schedule_id": schedule_id, "doctor_id": str(hospital.zhou.user_id)})
         _post(client, desk, f"{STAFF_PATH}/substitute_doctor", **changes[-1])
+    far = {name: (clock.today() + timedelta(200)).isoformat() for name in ("from_date", "to_date")}
+    leave = {"doctor_id": str(hospital.zhou.user_id), **far}
+    closure_id = _post(client, desk, f"{STAFF_PATH}/save_closure", **leave, reason="休假")["closure_id"]
     return {
+        f"{STAFF_PATH}/save_closure": leave,
+        f"{STAFF_PATH}/end_closure": {"closure_id": closure_id},
         f"{STAFF_PATH}/substitute_doctor": changes[0],
         f"{BOOKING_PATH}/accept_alternative": {"bookId": booked[0], "scheduleId": "", "serialNo": None},
         f"{BOOKING_PATH}/decline_alternative": {"bookId": booked[1]},

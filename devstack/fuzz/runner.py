@@ -104,7 +104,7 @@ class FuzzClient:
             **inbox_data.send_messages(self, hospital),
             **helpdesk_data.create_chats(self, hospital),
             **account_data.build_values(hospital),
-            **booking_data.substitute_doctor(self, hospital, self.known_values["dept_id"]),
+            **booking_data.stop_schedules(self, hospital, self.known_values["dept_id"]),
         }
         self.known_values["conversation_ids"] = [
             self._post_as_patient("/create_conversation", conversation_type=0)["ConversationId"]

@@ -29,6 +29,7 @@ ID_KINDS = {
     "sessions": "session",
     "key_id": "key",
     "pattern_id": "pattern",
+    "closure_id": "closure",
     "merge_id": "merge",
     "bindingId": "binding",
     "entryId": "wait",

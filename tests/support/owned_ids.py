@@ -39,7 +39,6 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
     user_id = patient.user_id
     department = booking_client.create_department(hospital, f"科室{user_id}{name}")
     schedule_id = department.create_schedule(doctor_id=doctor.user_id, half="AM")
-    pattern_id = _create_schedule_pattern(hospital, department.dept_id, doctor)
     inbox_client.send(hospital.desk, f"明日停水{text}", patient, doctor)
     post_id = helpdesk_client.HelpDesk(hospital).create_post(doctor)
     consult = consult_client.create_session(patient, doctor)
@@ -68,7 +67,8 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "label": [str(factories.create_group(hospital.desk, f"分组{user_id}{name}"))],
         "dept": [str(department.dept_id)],
         "schedule": [schedule_id],
-        "pattern": [pattern_id],
+        "pattern": [_create_schedule_pattern(hospital, department.dept_id, doctor)],
+        "closure": [_save_closure(hospital, doctor)],
         "booking": [department.book_slot(patient, schedule_id, 2)],
         "wait": [_wait(department, patient, doctor)],
         "post": [post_id],
@@ -88,6 +88,12 @@ def _wait(department: BookingDepartment, patient: Person, doctor: Person) -> str
     other = staff_client.create_patient_file(department.hospital.desk, pati_name=f"候诊{patient.user_id}")
     assert department.book_for_patient(other, schedule_id).status == 200
     return str(department.join_waitlist(patient, schedule_id).data[0]["entryId"])
+
+
+def _save_closure(hospital: Hospital, doctor: Person) -> str:
+    day = booking_client.get_iso_date(300)
+    body: dict[str, Any] = {"doctor_id": doctor.user_id, "from_date": day, "to_date": day, "reason": "休假"}
+    return str(post(f"{booking_client.STAFF_PATH}/save_closure", hospital.desk.token, **body).data["closure_id"])
 
 
 def _begin_session(person: Person) -> str:

@@ -13,7 +13,7 @@ from chalicelib.booking.reservations.models import (
     SerialNo,
 )
 from chalicelib.booking.schedules.models import ScheduleId
-from chalicelib.http.fields import Id, IdText, OptionalId, OptionalReason, WireModel
+from chalicelib.http.fields import Date, Id, IdText, OptionalId, OptionalReason, Reason, WireModel
 
 REASON_DESCRIPTION = "停诊原因，患者可见；可省略"
 REASON_EXAMPLE = "医生临时出诊安排调整"
@@ -82,3 +82,51 @@ class Alternatives(WireModel):
         description="held：确认期限，逾期退号退费；substitute：就诊时间，此前可退号", examples=[EXAMPLE_DATETIME]
     )
     others: list[AlternativeSlot] = Field(description="其他可选号源，最多两个，未保留")
+
+
+class ClosureDays(WireModel):
+    """Days on which a doctor, or the whole hospital, sees no patients."""
+
+    doctor_id: OptionalId = Field(None, description="空：全院", examples=["3"])
+    from_date: Date = Field(examples=["2036-02-05"])
+    to_date: Date = Field(description="最后一天", examples=["2036-02-11"])
+
+
+class SaveClosureRequest(ClosureDays):
+    """Request of save_closure."""
+
+    reason: Reason = Field(description="患者可见", examples=["春节放假"])
+
+
+class SaveClosureResult(WireModel):
+    """The closure, and how many schedules it has stopped now."""
+
+    closure_id: IdText = Field(examples=["7"])
+    stopped: int = Field(description="本次停诊的排班数", examples=[4])
+
+
+class ClosurePreview(WireModel):
+    """What a closure would stop."""
+
+    schedules: int = Field(description="将停诊的排班", examples=[4])
+    bookings: int = Field(description="受影响的预约，含已挂号未就诊的", examples=[23])
+    paid: int = Field(description="其中已付费的", examples=[20])
+    paid_fee: float = Field(description="已付费用合计（元）", examples=[250.0])
+    no_account: int = Field(description="患者没有账号、只能由前台通知的", examples=[1])
+
+
+class ClosureId(WireModel):
+    """A request that names a closure."""
+
+    closure_id: Id = Field(examples=["7"])
+
+
+class ListedClosure(WireModel):
+    """A closure that is not over."""
+
+    closure_id: IdText = Field(examples=["7"])
+    doctor_id: str = Field(description="空：全院", examples=["3"])
+    doctor_name: str = Field(examples=["陈医生"])
+    from_date: str = Field(examples=["2036-02-05"])
+    to_date: str = Field(examples=["2036-02-11"])
+    reason: str = Field(examples=["春节放假"])

@@ -2,7 +2,8 @@
 
 A pattern creates a schedule for each of its days once. If that schedule was stopped, changed or booked meanwhile,
 expanding the pattern again, also concurrently, does not change it. A half-day that was stopped is not created again,
-whether a pattern or a member of staff had created it. Where another schedule of the doctor overlaps, none is created.
+whether a pattern or a member of staff had created it. None is created on a day that is closed (closure_store.py), or
+where another schedule of the doctor overlaps.
 Ending a pattern does not affect the schedules it has created.
 """
 
@@ -12,7 +13,7 @@ from datetime import date, timedelta
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.booking.schedules import pattern_store, rule_store, schedule_store, schedules
+from chalicelib.booking.schedules import closure_store, pattern_store, rule_store, schedule_store, schedules
 from chalicelib.booking.schedules.models import (
     ListedPattern,
     PatternId,
@@ -82,6 +83,7 @@ def _create(tx: Tx, caller: Caller, request: SavePatternRequest) -> int:
 
 
 def _expand(tx: Tx, tenant_id: int, pattern_id: int) -> int:
+    closure_store.lock_tenant(tx, tenant_id, is_shared=True)  # no day is closed meanwhile
     if doctor_id := pattern_store.find_doctor_id(tx, tenant_id, pattern_id):
         doctors.find_for_update(tx, tenant_id, doctor_id)  # no other schedule of the doctor is created meanwhile
     pattern = pattern_store.find_for_share(tx, tenant_id, pattern_id)
@@ -89,7 +91,9 @@ def _expand(tx: Tx, tenant_id: int, pattern_id: int) -> int:
         return 0
     days = _iter_days(pattern.weekday, rule_store.load(tx, tenant_id).weeks_ahead)
     skipped = pattern_store.list_days_to_skip(tx, pattern_id, clock.today())
-    return sum(schedule_store.insert_from_pattern(tx, pattern, day) for day in days if day not in skipped)
+    closures = closure_store.list_coming(tx, tenant_id)
+    open_days = [day for day in days if day not in skipped and not closure_store.is_closed(closures, doctor_id, day)]
+    return sum(schedule_store.insert_from_pattern(tx, pattern, day) for day in open_days)
 
 
 def _iter_days(weekday: int, weeks: int) -> Iterator[date]:
