@@ -44,7 +44,7 @@ def list_withdrawals(tx: Tx, tenant_id: int, withdrawn_by: str, before: int, lim
     rows = tx.fetch_all(
         f"""
         SELECT {WITHDRAWAL_COLUMNS}
-        FROM withdrawals w
+        FROM withdrawals w FORCE INDEX ({"by_person" if withdrawn_by else "by_tenant"})
         STRAIGHT_JOIN messages m ON m.conversation_id = w.conversation_id AND m.seq = w.seq
         STRAIGHT_JOIN conversations c ON c.conversation_id = w.conversation_id
         WHERE w.tenant_id = %(tenant_id)s AND w.withdrawal_id < %(before)s

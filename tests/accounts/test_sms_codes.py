@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -153,7 +154,8 @@ def test_hundred_concurrent_guesses_count_as_five(
     real = hmac.compare_digest
 
     def record_comparison(one: Any, other: Any) -> bool:
-        compared.append(one)
+        if current_thread().name != "outbox":  # whose job may be repeated
+            compared.append(one)
         return real(one, other)
 
     monkeypatch.setattr(hmac, "compare_digest", record_comparison)

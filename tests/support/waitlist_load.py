@@ -42,7 +42,7 @@ def offer_and_die(tenant_id: int, schedule_id: int, commits: int, dies_before: b
             os._exit(1)
 
     pymysql.connections.Connection.commit = commit_and_die  # type: ignore[assignment, method-assign]
-    outbox.wake_worker = lambda *_: None  # type: ignore[assignment]
+    outbox.wake_worker = lambda *_: None
     offering.offer_free_slots(tenant_id, {"schedule_id": schedule_id})
 
 
