@@ -44,6 +44,9 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/book_service/book/schedule": "a half-day without a booking of the member",
     "/pati_service/manager_service/register_booking": "a booking of today",
     "/pati_service/manager_service/refund_visit": "a registered visit",
+    "/pati_service/manager_service/save_closure": "a doctor who is not disabled",
+    "/pati_service/manager_service/save_schedule": "a day without a closure",
+    "/pati_service/book_service/book/accept_alternative": "an alternative that is held",
     "/pati_service/book_service/book/confirm": "a booking that is not cancelled",
     "/pati_service/book_service/waitlist/join": "a half-day that is fully booked",
     "/pati_service/book_service/waitlist/leave": "an entry of the waitlist",
@@ -135,6 +138,10 @@ RULES_BEYOND_SCHEMAS |= {
     **dict.fromkeys(
         (f"/pati_service/manager_service/{one}" for one in ("closure_preview", "save_closure")),
         "the days are within a year, and not before today",
+    ),
+    **dict.fromkeys(
+        (f"{PATIENT_SERVICE_PATH}/member/{path}" for path in ("bindings", "bindings/remove")),
+        "the account's phone is that of the verified file",
     ),
     "/pati_service/book_service/book/accept_alternative": "scheduleId and serialNo are given together, or neither",
     "/pati_service/manager_service/reschedule_booking": "the half-day has this slot",

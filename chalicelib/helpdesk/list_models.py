@@ -51,7 +51,9 @@ class ListRequest(WireModel):
     queryType: QueryTypeField = Field(QueryType.ALL, description="0 全部，1 未读，2 进行中，3 已结束", examples=[0])
     nameSearch: ShortText = Field("", description="对方姓名中的文字", examples=[""])
     before: Annotated[str, Field(pattern=r"^([0-9]{1,18}\.[0-9]{1,16})?$")] = Field(
-        "", description="从这一项（它的 position）之后的一页，不填则从头；长列表用它翻页，比 page 快", examples=[""]
+        "",
+        description="从这一项（它的 position）之后的一页，不填则从头；长列表用它翻页，比 page 快",
+        examples=["7356731910989183.17"],
     )
     isTourist: Flag = Field(0, description="1 只看访客：医院自己系统的用户", examples=[0])
 

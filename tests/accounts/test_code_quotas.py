@@ -228,7 +228,6 @@ class TestGuesses:
         provider.script = ["refuse"]
         assert request_reset(hospital, HOME).status == 200
         outbox.run_due_jobs(Queue.EXTERNAL)
-        provider.wait(30)
         provider.script, provider.sent[:] = ["accept"], []
         assert request_reset(hospital, AWAY).status == 200
         outbox.run_due_jobs(Queue.EXTERNAL)

@@ -40,10 +40,14 @@ both_paths = pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
+def later(monkeypatch: pytest.MonkeyPatch, hospital: Hospital) -> Iterator[Callable[[float], None]]:
     """Return later(minutes), which sets the clock to so many minutes after the start of the test."""
     began = clock.now()
     yield lambda minutes: monkeypatch.setattr(clock, "now", lambda: began + int(minutes * 60 * clock.SECOND))
+    jobs = "SELECT COUNT(*) FROM outbox WHERE tenant_id = %(id)s"
+    wait_until(
+        lambda: mysql.autocommit.fetch_value(jobs, id=hospital.tenant_id) == 0
+    )  # the next test reads its own SMS
     mysql.autocommit.execute("DELETE FROM quotas")  # which all hospitals share, of a time to come
 
 

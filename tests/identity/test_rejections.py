@@ -18,6 +18,7 @@ OTHERS = "198.51.100.9"
 def three_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a network have three, and gain one in 500 s."""
     redis.get_client().flushall()
+    monkeypatch.setattr(rate_limits, "_empty_until", {})  # what this process remembers
     rates = {**rate_limits.rates, RateLimit.REJECTIONS: Rate(0.002, 3)}
     monkeypatch.setattr(rate_limits, "rates", rates)
 

@@ -18,7 +18,7 @@ class AddBookingRequest(WireModel):
 
     pati_id: Id = Field(examples=["9"])
     schedule_id: Id = Field(examples=["12"])
-    receipt_no: OptionalReceiptNo = Field(None, description=RECEIPT_DESCRIPTION, examples=[""])
+    receipt_no: OptionalReceiptNo = Field(None, description=RECEIPT_DESCRIPTION, examples=["SF20360107-0012"])
 
 
 class BookForPatientRequest(AddBookingRequest):
