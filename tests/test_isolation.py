@@ -132,10 +132,10 @@ def send_with_id(world: World, operation: Operation, caller: str, field: str, na
 
 
 def describe_response(response: ApiResponse, named: str) -> tuple[int, str, bytes]:
-    """Return the response without the id itself. Numbers of pages and entries may equal the id by chance."""
+    """Return the response without the id itself. Numbers of pages, entries and slots may equal the id by chance."""
     text = json.dumps(response.body, ensure_ascii=False, sort_keys=True)
     no_page_number = "".join(rf'(?<!"{field}": )' for field in ("page_num", "page_size", "pages", "total", "count"))
-    name = rf"{no_page_number}(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d)"
+    name = rf"{no_page_number}(?<!\d){re.escape(named.removeprefix('user:'))}(?!\d| ?[个号])"
     return response.status, re.sub(rf"{name}|(?<=\"ConversationId\": \")[0-9a-f-]{{36}}", "…", text), response.content
 
 

@@ -26,6 +26,7 @@ from tests.support.booking_client import list_rows
 from tests.support.client import build_schedule_event, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.id_numbers import build_unused_id_number
+from tests.support.outbox_jobs import wait_for_workers
 from tests.support.threads import run_in_threads
 from tests.support.uploads import find_object_start
 
@@ -36,6 +37,7 @@ SECRET = "只给别人看的话"
 @pytest.fixture(autouse=True)
 def stopped_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let jobs wait until a test runs them."""
+    wait_for_workers()
     monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
 
 

@@ -18,6 +18,11 @@ handled: list[tuple[int, dict[str, Any]]] = []  # tenant_id and payload of each 
 failures: list[BaseException] = []  # the last one is raised by each call
 
 
+def wait_for_workers() -> None:
+    """Wait until worker threads that other tests have started end: they would run this test's jobs."""
+    wait_until(lambda: not any(worker._running for worker in outbox._workers.values()))
+
+
 def handle(tenant_id: int, payload: dict[str, Any]) -> None:
     if failures:
         raise failures[-1]
@@ -30,7 +35,7 @@ def recording_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     Worker threads that other tests have started must end first: they would run this test's jobs.
     """
-    wait_until(lambda: not any(worker._running for worker in outbox._workers.values()))
+    wait_for_workers()
     mysql.autocommit.execute("DELETE FROM outbox")
     for queue in Queue:
         monkeypatch.setitem(outbox._handler_loaders, queue, lambda _job: handle)
