@@ -11,6 +11,7 @@ from chalicelib import clock, migrations
 from tests.support import factories
 from tests.support.factories import Hospital, Person
 from tests.support.log_privacy import LogPrivacyCheck
+from tests.support.own_log_lines import is_own_line
 from tests.support.tenant_check import check_tenant_conditions
 
 UNCHECKED = ("adapters", "bench", "browser", "bundle", "devstack", "faults", "test_migrations.py")
@@ -43,6 +44,16 @@ def tenant_conditions(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LogPrivacyCheck())
+
+
+@pytest.fixture(name="caplog")
+def own_caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Capture no lines of background work that an earlier test has caused; its format of lines ends with the test."""
+    formatter = caplog.handler.formatter
+    caplog.handler.addFilter(is_own_line)
+    yield caplog
+    caplog.handler.removeFilter(is_own_line)
+    caplog.handler.setFormatter(formatter)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
@@ -17,6 +18,7 @@ from chalicelib.settings import settings
 from tests.support.client import get, post
 from tests.support.factories import PASSWORD, Hospital
 from tests.support.id_numbers import build_id_number
+from tests.support.own_log_lines import is_own_line
 
 logger = logging.getLogger("test")
 
@@ -26,6 +28,7 @@ def output() -> Iterator[StringIO]:
     """The following log output as text."""
     handler = logging.StreamHandler(StringIO())
     handler.setFormatter(logs.JsonFormatter())
+    handler.addFilter(is_own_line)
     logging.root.addHandler(handler)
     logs.start_context()
     yield handler.stream
@@ -74,6 +77,14 @@ def test_concurrent_requests_have_separate_ids(lines: Any) -> None:
     logged = lines()
     assert len(logged) == 160
     assert all(line["request_id"] == line["own"] for line in logged)
+
+
+def test_background_work_of_other_tests_adds_no_lines(lines: Any, caplog: pytest.LogCaptureFixture) -> None:
+    logger.warning("own")
+    thread = threading.Thread(target=logger.warning, args=("of an outbox worker",), daemon=True)
+    thread.start()
+    thread.join()
+    assert [line["event"] for line in lines()] == caplog.messages == ["own"]
 
 
 def test_exception_is_logged_with_its_stack_but_not_its_message(output: StringIO, lines: Any) -> None:
