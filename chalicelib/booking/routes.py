@@ -130,9 +130,9 @@ def submit(caller: Caller, body: SubmitRequest, idempotency_key: IdempotencyKeyH
 
     A repeated request with the same member and slot returns the same booking. With the same Idempotency-Key it does so
     even after the booking was cancelled. If the slot is reserved, the 409 names free slots.
-    A patient can have one booking in a half-day, one with a doctor on a day, and none that begins less than
-    booking_rules.gap_minutes from another. The 409 names the booking that conflicts. An account has at most two live
-    bookings for members who are not verified.
+    A patient can have one booking in a half-day (unless booking_rules.half_day_rule is false), one with a doctor on a
+    day, and none that begins less than booking_rules.gap_minutes from another. The 409 names the booking that
+    conflicts. An account has at most two live bookings for members who are not verified.
     """
     return reserve.submit_booking(caller, body, idempotency_key)
 

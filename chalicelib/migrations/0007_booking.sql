@@ -62,8 +62,9 @@ CREATE TABLE schedule_patterns (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Booked slots. The unique keys alone prevent that a slot is booked twice and that a patient has two bookings in a
--- half-day, or two with a doctor on a day; a cancelled booking has live = NULL, which frees them. The patient's lock
--- prevents that two bookings of a patient begin less than booking_rules.gap_minutes apart.
+-- half-day (unless booking_rules.half_day_rule is lifted), or two with a doctor on a day; a cancelled booking has
+-- live = NULL, which frees them. The patient's lock prevents that two bookings of a patient begin less than
+-- booking_rules.gap_minutes apart.
 -- Fee, time and area are copied when booking, so that later changes of the schedule do not affect the booking.
 -- Rescheduling changes the slot, and what is copied with it, of the same row; the fee, the payment and the code stay.
 CREATE TABLE bookings (
@@ -91,6 +92,7 @@ CREATE TABLE bookings (
     confirm_by       BIGINT NULL,  -- a slot that the waitlist gave is to be confirmed by then, NULL once it is
     live             TINYINT NULL DEFAULT 1,  -- 1, or NULL when cancelled
     person_live      TINYINT NULL DEFAULT 1,  -- as live; also NULL if a merge of files brought it beside a conflicting one
+    half_day_live    TINYINT NULL DEFAULT 1,  -- as person_live; also NULL if booked while half_day_rule was lifted
     is_declared      BOOLEAN NOT NULL DEFAULT 0,  -- booked for a self-declared file: counts against the account alone
     cancelled_for    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- patient, stopped, unpaid, lapsed or desk
     changed_by       BIGINT NULL,  -- user_id that cancelled or registered it, NULL for a job
@@ -102,7 +104,7 @@ CREATE TABLE bookings (
     booked_by        BIGINT NULL,  -- user_id of the member of staff who booked it
     created_at       BIGINT NOT NULL,
     UNIQUE KEY slot (schedule_id, serial_no, live),
-    UNIQUE KEY patient_half_day (tenant_id, pati_id, day, half_day, person_live),
+    UNIQUE KEY patient_half_day (tenant_id, pati_id, day, half_day, half_day_live),
     UNIQUE KEY patient_doctor_day (tenant_id, pati_id, doctor_id, day, person_live),
     UNIQUE KEY book_code (tenant_id, book_code),
     KEY by_account (tenant_id, user_id, book_id),
@@ -213,6 +215,7 @@ CREATE TABLE booking_rules (
     pay_minutes     INT NOT NULL,  -- minutes to pay, 0 for no deadline
     missed_limit    SMALLINT NOT NULL,  -- missed bookings after which a patient cannot book
     weeks_ahead     SMALLINT NOT NULL,  -- how many weeks ahead patterns create schedules
+    half_day_rule   BOOLEAN NOT NULL,  -- whether a patient can have only one booking in a half-day
     gap_minutes     SMALLINT NOT NULL,  -- minimum minutes between the beginnings of two bookings of a patient
     hold_hours       SMALLINT NOT NULL,  -- how long a slot is held for the patient of a stopped schedule, 0 for not at all
     waitlist_limit   SMALLINT NOT NULL,  -- how often a person can wait at one time, 0 for no waitlist

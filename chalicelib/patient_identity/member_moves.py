@@ -34,12 +34,15 @@ class LiveBooking:
     half_day: str
     doctor_id: int | None
     is_held: bool  # whether it holds the patient's half-day, and the doctor's day
+    half_day_rule: bool  # of the hospital: a patient can have only one booking in a half-day
 
     @property
     def holds(self) -> set[tuple[str, date, object]]:
         """What a patient can have once."""
         half_day: set[tuple[str, date, object]] = {("half-day", self.day, self.half_day)}
-        return half_day | ({("doctor", self.day, self.doctor_id)} if self.doctor_id else set())
+        return (half_day if self.half_day_rule else set()) | (
+            {("doctor", self.day, self.doctor_id)} if self.doctor_id else set()
+        )
 
 
 def list_members(tx: Tx, tenant_id: int, pati_id: int) -> list[FileMember]:
@@ -193,6 +196,7 @@ def set_archived(tx: Tx, tenant_id: int, conversation_ids: Collection[int], arch
 
 def list_live_bookings(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> list[LiveBooking]:
     """Return the bookings of files that are not cancelled, the first made first, and lock them."""
+    half_day_rule = has_half_day_rule(tx, tenant_id)
     rows = tx.fetch_all(
         """
         SELECT book_id, pati_id, member_id, day, half_day, doctor_id, person_live IS NOT NULL AS is_held
@@ -202,7 +206,15 @@ def list_live_bookings(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> lis
         tenant_id=tenant_id,
         pati_ids=pati_ids,
     )
-    return [LiveBooking(**{**row, "is_held": bool(row["is_held"])}) for row in rows]
+    return [LiveBooking(**{**row, "is_held": bool(row["is_held"])}, half_day_rule=half_day_rule) for row in rows]
+
+
+def has_half_day_rule(tx: Tx, tenant_id: int) -> bool:
+    """Return whether the hospital lets a patient have only one booking in a half-day."""
+    rule = tx.fetch_value(
+        "SELECT half_day_rule FROM booking_rules WHERE tenant_id = %(tenant_id)s", tenant_id=tenant_id
+    )
+    return rule is None or bool(rule)
 
 
 def list_bookings_without_member(tx: Tx, tenant_id: int, pati_id: int) -> list[int]:
@@ -235,12 +247,14 @@ def move_bookings(
     tx.execute(
         """
         UPDATE bookings
-        SET pati_id = %(target)s, person_live = IF(live = 1 AND book_id NOT IN %(conflicting)s, 1, NULL)
+        SET pati_id = %(target)s, person_live = IF(live = 1 AND book_id NOT IN %(conflicting)s, 1, NULL),
+            half_day_live = IF(%(half_day_rule)s, person_live, NULL)
         WHERE tenant_id = %(tenant_id)s AND pati_id = %(source)s
           AND (member_id IN %(member_ids)s OR book_id IN %(book_ids)s)
         """,
         target=target,
         conflicting=conflicting or [0],
+        half_day_rule=has_half_day_rule(tx, tenant_id),
         tenant_id=tenant_id,
         source=source,
         member_ids=member_ids or [0],
@@ -265,8 +279,12 @@ def hold_free_times(tx: Tx, tenant_id: int, pati_id: int) -> None:
         if not one.is_held and not held & one.holds:
             held |= one.holds
             tx.execute(
-                "UPDATE bookings SET person_live = 1 WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s",
+                """
+                UPDATE bookings SET person_live = 1, half_day_live = %(half_day_live)s
+                WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s
+                """,
                 book_id=one.book_id,
+                half_day_live=1 if one.half_day_rule else None,
                 tenant_id=tenant_id,
             )
 

@@ -20,6 +20,7 @@ DEFAULTS = {
     "pay_minutes": 0,
     "missed_limit": 3,
     "weeks_ahead": 4,
+    "half_day_rule": True,
     "gap_minutes": 60,
     "hold_hours": 24,
     "waitlist_limit": 3,
@@ -74,6 +75,8 @@ def test_concurrent_changes_of_different_rules_are_both_saved(
 @pytest.mark.parametrize("name", DEFAULTS)
 @pytest.mark.parametrize("value", [-1, 100_000, "x", 1.5, True])
 def test_invalid_rule_changes_nothing(department: BookingDepartment, name: str, value: Any) -> None:
+    if name == "half_day_rule" and value is True:
+        pytest.skip("the only boolean rule")
     response = department.save_rules(**{"days_ahead": 3, name: value})
     assert (response.status, response.code, response.error.partition("：")[0]) == (400, 10001, name)
     assert get_rules(department) == DEFAULTS

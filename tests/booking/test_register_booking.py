@@ -236,7 +236,8 @@ def test_day_list_shows_unverified_patients_and_conflicts(
     factories.create_patient_file(wang, "王强", is_verified=False)
     third = department.book_slot(wang, mornings[0], 2)
     sql = """
-        UPDATE bookings b JOIN bookings k ON k.book_id = %(first)s SET b.pati_id = k.pati_id, b.person_live = NULL
+        UPDATE bookings b JOIN bookings k ON k.book_id = %(first)s SET b.pati_id = k.pati_id, b.person_live = NULL,
+            b.half_day_live = NULL
         WHERE b.book_id = %(moved)s
     """
     mysql.autocommit.execute(sql, first=first, moved=moved)

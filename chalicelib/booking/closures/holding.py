@@ -66,7 +66,7 @@ def iter_free_slots(tx: Tx, tenant_id: int, booking: StoppedBooking, rule: Rules
         for serial_no in sorted(schedule.list_free_slots(reserved[schedule.schedule_id]), key=compute_distance):
             with suppress(ApiError):
                 reserve.require_bookable_slot(tx, tenant_id, rule, schedule, serial_no)
-                conflicts.require_no_conflict(schedule, serial_no, others, rule.gap_minutes, 0)
+                conflicts.require_no_conflict(schedule, serial_no, others, rule, 0)
                 yield schedule, serial_no
                 break
 
@@ -138,6 +138,6 @@ def _hold_in_transaction(tx: Tx, move: Move, stopped: Schedule) -> tuple[Booking
         "reason": alternative_store.find_stop_reason(tx, booking.tenant_id, stopped.schedule_id),
         "until": clock.format_wire_time(expires_at)[:16],
     }
-    moved = rescheduling.apply_move(tx, move, booking, schedule, EventType.ALTERNATIVE_HELD, details)
+    moved = rescheduling.apply_move(tx, move, booking, schedule, context.rules, EventType.ALTERNATIVE_HELD, details)
     alternative_store.insert(tx, moved, stopped.schedule_id, AlternativeKind.HELD, expires_at)
     return booking, moved

@@ -6,7 +6,12 @@ from datetime import date, timedelta
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing.bookings import BookingStatus, PaymentState
+from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.people.patient_status import PatientStatus
+
+_HALF_DAY_RULE = f"""
+    COALESCE((SELECT r.half_day_rule FROM booking_rules r WHERE r.tenant_id = %(tenant_id)s), {Rules().half_day_rule})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class DayBookingRow:
     dept_name: str
     doctor_name: str  # "" for a general clinic
     verified: bool
-    conflict: bool  # whether a merge of files gave the patient another booking in the half-day or with the doctor
+    conflict: bool  # whether the patient has another booking in the half-day or with the doctor
 
 
 def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> BookingKeys | None:
@@ -103,7 +108,8 @@ def list_day(
                p.status = %(verified)s AS verified,
                EXISTS (SELECT 1 FROM bookings o
                        WHERE o.tenant_id = b.tenant_id AND o.pati_id = b.pati_id AND o.day = b.day AND o.live = 1
-                         AND o.book_id <> b.book_id AND (o.half_day = b.half_day OR o.doctor_id = b.doctor_id)
+                         AND o.book_id <> b.book_id
+                         AND (o.half_day = b.half_day AND {_HALF_DAY_RULE} OR o.doctor_id = b.doctor_id)
                ) AS conflict
         {source} ORDER BY b.slot_time, b.book_id LIMIT %(offset)s, %(size)s
         """,

@@ -55,7 +55,8 @@ class DayBooking(WireModel):
     visi_charge: int = Field(description=CHARGE_DESCRIPTION, examples=[1])
     verified: bool = Field(description="false：就诊人身份未核验，请核对证件", examples=[True])
     conflict: bool = Field(
-        description="true：合并档案后，该患者同一半天或同一医生有另一个预约，请与患者确认", examples=[False]
+        description="true：该患者同一半天或同一医生有另一个预约（合并档案，或恢复半天限制之前预约），请与患者确认",
+        examples=[False],
     )
 
 

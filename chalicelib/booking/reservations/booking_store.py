@@ -139,6 +139,7 @@ class NewBooking:
     slot_time: timedelta  # since midnight
     book_code: str
     pay_by: int | None  # payment deadline
+    half_day_rule: bool = True  # whether it takes the patient's half-day
     confirm_by: int | None = None
 
 
@@ -275,18 +276,19 @@ def insert(tx: Tx, new: NewBooking) -> Booking:
         "pay_by": new.pay_by,
         "confirm_by": new.confirm_by,
         "payment_state": state,
+        "half_day_live": 1 if new.half_day_rule else None,
     }
     book_id = tx.insert(
         """
         INSERT INTO bookings
             (tenant_id, schedule_id, serial_no, user_id, member_id, idempotency_key, pati_id, is_declared, dept_id,
              doctor_id, day, half_day, slot_time, type, fee, area, book_code, pay_by, confirm_by, payment_state,
-             till_receipt_no, origin, booked_by, changed_at, created_at)
+             till_receipt_no, origin, booked_by, half_day_live, changed_at, created_at)
         VALUES
             (%(tenant_id)s, %(schedule_id)s, %(serial_no)s, %(user_id)s, %(member_id)s, %(idempotency_key)s,
              %(pati_id)s, %(is_declared)s, %(dept_id)s, %(doctor_id)s, %(day)s, %(half_day)s, %(slot_time)s,
              %(type)s, %(fee)s, %(area)s, %(book_code)s, %(pay_by)s, %(confirm_by)s, %(payment_state)s,
-             %(till_receipt_no)s, %(origin)s, %(booked_by)s, %(now)s, %(now)s)
+             %(till_receipt_no)s, %(origin)s, %(booked_by)s, %(half_day_live)s, %(now)s, %(now)s)
         """,
         **fields,
         now=clock.now(),
@@ -340,7 +342,7 @@ def cancel(tx: Tx, book_id: int, reason: CancellationReason, cancelled_by: int |
     tx.execute(
         """
         UPDATE bookings
-        SET status = %(cancelled)s, live = NULL, person_live = NULL, cancelled_for = %(reason)s,
+        SET status = %(cancelled)s, live = NULL, person_live = NULL, half_day_live = NULL, cancelled_for = %(reason)s,
             changed_by = %(cancelled_by)s, changed_at = %(now)s
         WHERE book_id = %(book_id)s
         """,

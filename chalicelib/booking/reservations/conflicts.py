@@ -1,8 +1,8 @@
 """Conflicts between the bookings of one patient.
 
-Two bookings conflict in the same half-day, with the same doctor on a day, or if they begin less than the hospital's
-`gap_minutes` apart, in any case at the same time. Unique indexes of `bookings` enforce the first two; the third is
-enforced by the patient's lock, under which the bookings are read.
+Two bookings conflict in the same half-day (unless the hospital has lifted its `half_day_rule`), with the same doctor on
+a day, or if they begin less than the hospital's `gap_minutes` apart, in any case at the same time. Unique indexes of
+`bookings` enforce the first two; the third is enforced by the patient's lock, under which the bookings are read.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 
 from chalicelib import errors
 from chalicelib.adapters.mysql import Row
+from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.booking.schedules.slots import HalfDay, Schedule, format_time, parse_time
 from chalicelib.errors import ApiError
 
@@ -58,7 +59,7 @@ def parse_nearby(rows: Sequence[Row]) -> list[NearbyBooking]:
 
 
 def require_no_conflict(
-    schedule: Schedule, serial_no: int, nearby: Sequence[NearbyBooking], gap_minutes: int, viewer_id: int | None
+    schedule: Schedule, serial_no: int, nearby: Sequence[NearbyBooking], rule: Rules, viewer_id: int | None
 ) -> None:
     """Raise ApiError(CONFLICT), which names the booking, if a slot conflicts with one.
 
@@ -66,27 +67,25 @@ def require_no_conflict(
         viewer_id: the account that asks; None for staff.
     """
     for booking in nearby:
-        if reason := _find_reason(schedule, serial_no, booking, gap_minutes):
+        if reason := _find_reason(schedule, serial_no, booking, rule):
             raise ApiError(errors.CONFLICT, f"就诊人已有预约 {booking.describe(viewer_id)}，{reason}")
 
 
-def require_some_slot(
-    schedule: Schedule, nearby: Sequence[NearbyBooking], gap_minutes: int, viewer_id: int | None
-) -> None:
+def require_some_slot(schedule: Schedule, nearby: Sequence[NearbyBooking], rule: Rules, viewer_id: int | None) -> None:
     """Raise ApiError(CONFLICT), which names a booking, if every slot of a schedule conflicts with one."""
     slots = range(1, schedule.slots + 1)
-    if all(any(_find_reason(schedule, slot, booking, gap_minutes) for booking in nearby) for slot in slots):
-        require_no_conflict(schedule, slots[0], nearby, gap_minutes, viewer_id)
+    if all(any(_find_reason(schedule, slot, booking, rule) for booking in nearby) for slot in slots):
+        require_no_conflict(schedule, slots[0], nearby, rule, viewer_id)
 
 
-def _find_reason(schedule: Schedule, serial_no: int, booking: NearbyBooking, gap_minutes: int) -> str:
+def _find_reason(schedule: Schedule, serial_no: int, booking: NearbyBooking, rule: Rules) -> str:
     """Return why a slot conflicts with a booking, "" if it does not."""
     is_same_day = booking.day == schedule.day
-    if is_same_day and booking.half_day == schedule.half_day:
+    if rule.half_day_rule and is_same_day and booking.half_day == schedule.half_day:
         return "同一半天只能预约一次"
     if is_same_day and schedule.doctor_id and booking.doctor_id == schedule.doctor_id:
         return "同一医生一天只能预约一次"
     begins = datetime.combine(schedule.day, time()) + parse_time(schedule.get_slot_time(serial_no))
-    if abs(begins - booking.begins) < timedelta(minutes=max(gap_minutes, 1)):
-        return f"两次就诊须相隔 {gap_minutes} 分钟以上" if gap_minutes else "就诊时间相同"
+    if abs(begins - booking.begins) < timedelta(minutes=max(rule.gap_minutes, 1)):
+        return f"两次就诊须相隔 {rule.gap_minutes} 分钟以上" if rule.gap_minutes else "就诊时间相同"
     return ""

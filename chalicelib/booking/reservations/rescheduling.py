@@ -37,6 +37,7 @@ from chalicelib.booking.reservations.booking_store import (
 from chalicelib.booking.reservations.models import RescheduleRequest, RescheduleResult
 from chalicelib.booking.reservations.rescheduling_store import EarlierChange
 from chalicelib.booking.schedules import rules, schedule_store, slots
+from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.booking.schedules.slots import Schedule
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
@@ -173,7 +174,7 @@ def _move_in_transaction(tx: Tx, move: Move) -> tuple[Booking | None, Booking]:
     _require_movable(tx, move, booking, context)
     require_slot(tx, move, booking, schedule, context)
     event_type = EventType.BOOKING_MOVED if move.by_staff else EventType.BOOKING_RESCHEDULED
-    return booking, apply_move(tx, move, booking, schedule, event_type)
+    return booking, apply_move(tx, move, booking, schedule, context.rules, event_type)
 
 
 def _is_repeated(tx: Tx, move: Move) -> bool:
@@ -225,7 +226,7 @@ def require_slot(tx: Tx, move: Move, booking: Booking, schedule: Schedule, conte
         raise ApiError(errors.CONFLICT, f"{fees}，费用不同不能改期，请取消后重新预约")
     viewer_id = None if by_staff else move.slot.user_id
     others = [one for one in context.nearby_bookings if one.book_id != booking.book_id]
-    conflicts.require_no_conflict(schedule, serial_no, others, context.rules.gap_minutes, viewer_id)
+    conflicts.require_no_conflict(schedule, serial_no, others, context.rules, viewer_id)
 
 
 def apply_move(
@@ -233,6 +234,7 @@ def apply_move(
     move: Move,
     booking: Booking,
     schedule: Schedule,
+    rule: Rules,
     event_type: EventType,
     details: Mapping[str, str] = MappingProxyType({}),
 ) -> Booking:
@@ -251,7 +253,7 @@ def apply_move(
         slot_time=slot_time,
         changes=booking.changes + 1,
     )
-    rescheduling_store.move(tx, booking, schedule, serial_no, slot_time)
+    rescheduling_store.move(tx, booking, schedule, serial_no, slot_time, rule.half_day_rule)
     waitlist_store.enqueue_offers(tx, booking.tenant_id, booking.schedule_id, f"{booking.book_id}:{moved.changes}")
     rescheduling_store.insert_change(tx, booking, moved, move.changed_by, move.idempotency_key)
     before = f"{booking.day} {slots.format_time(booking.slot_time)}"

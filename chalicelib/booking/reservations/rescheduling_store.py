@@ -75,8 +75,13 @@ def count_changes(tx: Tx, tenant_id: int, book_id: int, user_id: int) -> int:
     )
 
 
-def move(tx: Tx, booking: Booking, schedule: Schedule, serial_no: int, slot_time: timedelta) -> None:
+def move(
+    tx: Tx, booking: Booking, schedule: Schedule, serial_no: int, slot_time: timedelta, half_day_rule: bool
+) -> None:
     """Give a booking that `bookings.find_for_update` has locked another slot, which frees the one that it has.
+
+    Args:
+        half_day_rule: whether the booking takes the patient's half-day.
 
     Raises:
         mysql.DuplicateKeyError: as booking_store.insert, for the keys slot, patient_half_day and patient_doctor_day.
@@ -87,7 +92,7 @@ def move(tx: Tx, booking: Booking, schedule: Schedule, serial_no: int, slot_time
         UPDATE bookings
         SET schedule_id = %(schedule_id)s, serial_no = %(serial_no)s, slot_time = %(slot_time)s,
             {", ".join(f"{name} = %({name})s" for name in copied)},
-            person_live = 1, changes = changes + 1, reminded_at = NULL
+            person_live = 1, half_day_live = %(half_day_live)s, changes = changes + 1, reminded_at = NULL
         WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s
         """,
         **copied,
@@ -96,6 +101,7 @@ def move(tx: Tx, booking: Booking, schedule: Schedule, serial_no: int, slot_time
         schedule_id=schedule.schedule_id,
         serial_no=serial_no,
         slot_time=slot_time,
+        half_day_live=1 if half_day_rule else None,
     )
 
 

@@ -69,8 +69,8 @@ def check_half_day(caller: Caller, request: HalfDayCheckRequest) -> None:
     schedule = require_schedule(schedule_store.find(mysql.autocommit, caller.tenant_id, request.schedule_id))
     nearby = booking_store.list_nearby(mysql.autocommit, caller.tenant_id, pati_id, request.schedule_id)
     if nearby:
-        gap_minutes = rule_store.load(mysql.autocommit, caller.tenant_id).gap_minutes
-        conflicts.require_some_slot(schedule, nearby, gap_minutes, caller.user_id)
+        rule = rule_store.load(mysql.autocommit, caller.tenant_id)
+        conflicts.require_some_slot(schedule, nearby, rule, caller.user_id)
 
 
 def require_file(caller: Caller, member_id: int, with_consents: bool = False) -> MemberFile:
@@ -219,12 +219,11 @@ def _submit_in_transaction(tx: Tx, request: SlotRequest) -> tuple[int, Booking |
         )
     if context.slot_holder:
         raise _build_reserved_error(tx, request, schedule)
-    gap_minutes = context.rules.gap_minutes
     viewer_id = None if request.origin.by_staff else request.user_id
-    conflicts.require_no_conflict(schedule, request.serial_no, context.nearby_bookings, gap_minutes, viewer_id)
+    conflicts.require_no_conflict(schedule, request.serial_no, context.nearby_bookings, context.rules, viewer_id)
     if not request.origin.by_staff:
         limits.require_within_limits(context.rules, context.counts, request.is_declared)
-    booking = _insert_booking(tx, request, schedule, context.rules.pay_minutes)
+    booking = _insert_booking(tx, request, schedule, context.rules)
     notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_MADE)
     return booking.book_id, booking
 
@@ -260,14 +259,15 @@ def _is_same_request(holder: SlotHolder, request: SlotRequest) -> bool:
     return holder.user_id == request.user_id and holder.member_id == request.member_id
 
 
-def _insert_booking(tx: Tx, request: SlotRequest, schedule: Schedule, pay_minutes: int) -> Booking:
-    has_deadline = pay_minutes and schedule.fee and request.user_id and not request.till_receipt_no
+def _insert_booking(tx: Tx, request: SlotRequest, schedule: Schedule, rule: Rules) -> Booking:
+    has_deadline = rule.pay_minutes and schedule.fee and request.user_id and not request.till_receipt_no
     new = NewBooking(
         request=request,
         schedule=schedule,
         slot_time=slots.parse_time(schedule.get_slot_time(request.serial_no)),
         book_code=generate_book_code(schedule.day),
-        pay_by=clock.now() + pay_minutes * 60 * clock.SECOND if has_deadline else None,
+        half_day_rule=rule.half_day_rule,
+        pay_by=clock.now() + rule.pay_minutes * 60 * clock.SECOND if has_deadline else None,
     )
     return booking_store.insert(tx, new)
 
@@ -288,5 +288,5 @@ def _resolve_duplicate(tx: Tx, request: SlotRequest, index: str) -> int:
         raise _build_reserved_error(tx, request, schedule)
     nearby = booking_store.list_nearby(tx, request.tenant_id, request.pati_id, request.schedule_id)
     viewer_id = None if request.origin.by_staff else request.user_id
-    conflicts.require_no_conflict(schedule, request.serial_no, nearby, 0, viewer_id)
+    conflicts.require_no_conflict(schedule, request.serial_no, nearby, Rules(gap_minutes=0), viewer_id)
     raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约")

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from chalicelib.billing.money import YuanAmount
 from chalicelib.http.fields import (
+    Boolean,
     Date,
     Id,
     IdText,
@@ -160,6 +161,9 @@ class BookingRules(WireModel):
         3, description="90 天内爽约多少次后不能预约，0 不限", examples=[3]
     )
     weeks_ahead: Annotated[SafeInt, Field(ge=1, le=26)] = Field(4, description="每周排班提前生成的周数", examples=[4])
+    half_day_rule: Boolean = Field(
+        True, description="同一就诊人同一半天只能预约一次；false：不限，但须相隔 gap_minutes", examples=[True]
+    )
     gap_minutes: Annotated[SafeInt, Field(ge=0, le=720)] = Field(
         60, description="同一就诊人两次就诊至少相隔多少分钟，0 不限", examples=[60]
     )

@@ -1,6 +1,7 @@
 """The booking rules of a hospital and their SQL."""
 
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from chalicelib.adapters.mysql import Row, Tx
 
@@ -17,6 +18,7 @@ class Rules:
     pay_minutes: int = 0  # after this many minutes an unpaid booking is cancelled; 0: never
     missed_limit: int = 3  # missed bookings in MISSED_WINDOW_DAYS after which a patient cannot book; 0: no limit
     weeks_ahead: int = 4  # weeks for which patterns create schedules in advance
+    half_day_rule: bool = True  # a patient can have one booking in a half-day; False: several, gap_minutes apart
     gap_minutes: int = 60  # minimum time between the beginnings of two bookings of a patient; 0: any
     hold_hours: int = 24  # how long an alternative is held for the patient of a stopped schedule; 0: none is
     waitlist_limit: int = 3  # how often a person can wait at one time; 0: there is no waitlist
@@ -34,7 +36,7 @@ SELECT_RULES = f"SELECT {', '.join(_NAMES)} FROM booking_rules WHERE tenant_id =
 
 def parse_rules(row: Row | None) -> Rules:
     """Return the rules in a row of SELECT_RULES, or the defaults if there is none."""
-    return Rules(**row) if row else Rules()
+    return Rules(**{**row, "half_day_rule": bool(row["half_day_rule"])}) if row else Rules()
 
 
 def load(tx: Tx, tenant_id: int) -> Rules:
@@ -69,4 +71,23 @@ def update(tx: Tx, tenant_id: int, rules: Rules, user_id: int, now: int) -> None
         tenant_id=tenant_id,
         user_id=user_id,
         now=now,
+    )
+
+
+def take_half_days(tx: Tx, tenant_id: int, today: date) -> None:
+    """Let bookings to come take their patients' half-days, the first one of a patient where there are several.
+
+    Until then they took none, as the rule was lifted.
+    """
+    tx.execute(
+        """
+        UPDATE bookings b JOIN (
+            SELECT MIN(o.book_id) AS book_id FROM bookings o
+            WHERE o.tenant_id = %(tenant_id)s AND o.day >= %(today)s AND o.person_live = 1
+            GROUP BY o.pati_id, o.day, o.half_day HAVING MAX(o.half_day_live) IS NULL
+        ) f ON f.book_id = b.book_id
+        SET b.half_day_live = 1 WHERE b.tenant_id = %(tenant_id)s
+        """,
+        tenant_id=tenant_id,
+        today=today,
     )

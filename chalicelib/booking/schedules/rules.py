@@ -43,11 +43,18 @@ def get(caller: Caller) -> BookingRules:
 
 
 def save(caller: Caller, request: BookingRules) -> None:
-    """Change the given rules; the others keep their values. Bookings that exist keep their payment deadline."""
+    """Change the given rules; the others keep their values.
+
+    Bookings that exist keep their payment deadline, and stay if half_day_rule is set again: of those of a patient in a
+    half-day, the first one takes it.
+    """
     mysql.run_transaction(lambda tx: _save(tx, caller, request))
 
 
 def _save(tx: Tx, caller: Caller, request: BookingRules) -> None:
     rule_store.insert_if_absent(tx, caller.tenant_id, Rules(), caller.user_id, clock.now())
-    changed = replace(rule_store.load(tx, caller.tenant_id), **request.model_dump(exclude_unset=True))
+    before = rule_store.load(tx, caller.tenant_id)
+    changed = replace(before, **request.model_dump(exclude_unset=True))
     rule_store.update(tx, caller.tenant_id, changed, caller.user_id, clock.now())
+    if changed.half_day_rule and not before.half_day_rule:
+        rule_store.take_half_days(tx, caller.tenant_id, clock.today())

@@ -201,7 +201,7 @@ def _find_obstacle(
         return f"{schedule.day} {schedule.half_day.label}还有 {len(free)} 个号可预约，不必候补"
     nearby = booking_store.list_nearby(tx, caller.tenant_id, file.pati_id, schedule.schedule_id)
     try:
-        conflicts.require_some_slot(schedule, nearby, rule.gap_minutes, caller.user_id)
+        conflicts.require_some_slot(schedule, nearby, rule, caller.user_id)
     except ApiError as error:
         return error.text
     return ""

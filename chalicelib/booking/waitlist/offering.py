@@ -142,9 +142,7 @@ def _choose_slot(schedule: Schedule, free: list[int], context: BookingContext, r
         return None
     for serial_no in free:
         try:
-            conflicts.require_no_conflict(
-                schedule, serial_no, context.nearby_bookings, context.rules.gap_minutes, request.user_id
-            )
+            conflicts.require_no_conflict(schedule, serial_no, context.nearby_bookings, context.rules, request.user_id)
         except ApiError:
             continue
         return serial_no
@@ -162,6 +160,7 @@ def _insert(
         slot_time=slots.parse_time(schedule.get_slot_time(serial_no)),
         book_code=reserve.generate_book_code(schedule.day),
         pay_by=None,
+        half_day_rule=rule.half_day_rule,
         confirm_by=deadline,
     )
     booking = booking_store.insert(tx, new)
