@@ -62,19 +62,34 @@ def insert(tx: Tx, tenant_id: int, user_id: int, object_key: str, now: int, dele
     )
 
 
-def mark_finished(tx: Tx, tenant_id: int, export_id: int, now: int, delete_at: int) -> bool:
-    """Record that the object is written; return False if an earlier run did, or it is deleted already."""
+def mark_finished(tx: Tx, tenant_id: int, export: Export, now: int, delete_at: int) -> bool:
+    """Record that the object is written; return False if an earlier run did, or the export was made to expire."""
     changed = tx.execute(
         """
         UPDATE account_exports SET finished_at = %(now)s, delete_at = %(delete_at)s
-        WHERE export_id = %(export_id)s AND tenant_id = %(tenant_id)s AND finished_at IS NULL AND delete_at IS NOT NULL
+        WHERE export_id = %(export_id)s AND tenant_id = %(tenant_id)s AND finished_at IS NULL
+          AND delete_at = %(expected)s
         """,
         tenant_id=tenant_id,
-        export_id=export_id,
+        export_id=export.export_id,
+        expected=export.delete_at,
         now=now,
         delete_at=delete_at,
     )
     return changed == 1
+
+
+def is_deleted(tx: Tx, tenant_id: int, export_id: int) -> bool:
+    """Return whether the object of an export has been deleted."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM account_exports
+        WHERE export_id = %(export_id)s AND tenant_id = %(tenant_id)s AND delete_at IS NULL
+        """,
+        tenant_id=tenant_id,
+        export_id=export_id,
+    )
+    return found is not None
 
 
 def expire_all(tx: Tx, tenant_id: int, user_id: int, now: int) -> None:

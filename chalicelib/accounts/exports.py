@@ -51,7 +51,7 @@ def get_latest(caller: Caller) -> AccountExport:
 def write_export(tenant_id: int, payload: dict[str, Any]) -> None:
     """Outbox job EXPORT_ACCOUNT: write the object, then notify the account once. A repeated run overwrites the object.
 
-    A job that runs after its export has expired does nothing.
+    An export that has expired, as all do when the account is closed, is neither written nor kept.
 
     Args:
         payload: user_id, export_id.
@@ -61,11 +61,15 @@ def write_export(tenant_id: int, payload: dict[str, Any]) -> None:
     """
     user_id, export_id = payload["user_id"], payload["export_id"]
     export = export_store.find_latest(mysql.autocommit, tenant_id, user_id)
-    if export is None or export.export_id != export_id or export.finished_at or export.delete_at is None:
+    if export is None or export.export_id != export_id or export.finished_at:
+        return
+    if export.delete_at is None or export.delete_at <= clock.now():
         return
     _write_object(tenant_id, user_id, export.object_key)
-    if mysql.run_transaction(lambda tx: _finish(tx, tenant_id, user_id, export_id)):
+    if mysql.run_transaction(lambda tx: _finish(tx, tenant_id, user_id, export)):
         outbox.wake_worker()
+    elif export_store.is_deleted(mysql.autocommit, tenant_id, export_id):
+        s3.delete([export.object_key])  # it was deleted while this run wrote it
 
 
 def _get_or_insert(tx: Tx, caller: Caller) -> Export:
@@ -98,12 +102,12 @@ def _write_object(tenant_id: int, user_id: int, object_key: str) -> None:
         text.detach()
 
 
-def _finish(tx: Tx, tenant_id: int, user_id: int, export_id: int) -> bool:
+def _finish(tx: Tx, tenant_id: int, user_id: int, export: Export) -> bool:
     now, event = clock.now(), EventType.ACCOUNT_EXPORTED
-    if not export_store.mark_finished(tx, tenant_id, export_id, now, now + RETENTION):
+    if not export_store.mark_finished(tx, tenant_id, export, now, now + RETENTION):
         return False
-    key = f"export:{export_id}"
+    key = f"export:{export.export_id}"
     site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, READY_TEXT, [user_id], now)
-    content = {"exportId": str(export_id)}
+    content = {"exportId": str(export.export_id)}
     event_jobs.enqueue_event(tx, tenant_id, [f"user:{user_id}"], event, content, now)
     return True

@@ -142,6 +142,37 @@ def test_concurrent_jobs_notify_once(hospital: Hospital, lin: Person) -> None:
     assert download(lin)["profile"]["phone"] == lin.phone
 
 
+@pytest.mark.store
+@pytest.mark.parametrize("is_cleaned_up", [False, True])
+def test_export_that_expires_while_it_is_written_does_not_remain(
+    hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch, is_cleaned_up: bool
+) -> None:
+    """As when the account is closed at that moment."""
+
+    def expire_and_put(*args: Any) -> None:
+        export_store.expire_all(mysql.autocommit, hospital.tenant_id, lin.user_id, clock.now())
+        if is_cleaned_up:
+            sweep_files(build_schedule_event(), None)
+        put(*args)
+
+    put = s3.put
+    request(lin)
+    key = get_object_key(hospital)
+    monkeypatch.setattr(s3, "put", expire_and_put)
+    run_job(hospital)
+    assert read_state(lin)["status"] == "expired"
+    assert inbox_client.list_texts(lin) == []
+    sweep_files(build_schedule_event(), None)
+    assert find_object_start(key) is None
+
+
+def test_expired_export_is_not_written(hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    request(lin)
+    make_older(hospital, 49)
+    monkeypatch.setattr(s3, "put", lambda *_: pytest.fail("written"))
+    run_job(hospital)
+
+
 def test_failed_upload_is_retried(hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise ApiError(errors.UNAVAILABLE)
