@@ -6,7 +6,15 @@ docs/runbook.md has an entry for each.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.functions import CAPTCHA_FUNCTION, EXTERNAL_OUTBOX, LONG_POLLS, OUTBOX, get_resource_name, import_value
+from infra.functions import (
+    CAPTCHA_FUNCTION,
+    EXTERNAL_OUTBOX,
+    LONG_POLLS,
+    OUTBOX,
+    SMS_FUNCTIONS,
+    get_resource_name,
+    import_value,
+)
 
 Json = dict[str, Any]
 
@@ -71,11 +79,10 @@ def _build_log_alarms(names: list[str]) -> Json:
         text,
         threshold=5,
     )
-    text = (
-        "A hospital has used up its budget of SMS for an hour, and rejects codes: filter event = 'sms budget used up'"
-    )
+    text = "A hospital has sent as many SMS as its budget of an hour permits: filter event = 'sms budget used up'"
     pattern = '{ $.event = "sms budget used up" }'
-    alarms |= _build_log_alarm("SmsBudgetUsedUp", [get_resource_name("accounts")], pattern, text)
+    senders = [get_resource_name(name) for name in SMS_FUNCTIONS]
+    alarms |= _build_log_alarm("SmsBudgetUsedUp", senders, pattern, text)
     text = "Tencent does not verify captchas, and codes are sent without: filter event = 'captcha not verified'"
     pattern = '{ $.event = "captcha not verified" }'
     alarms |= _build_log_alarm("CaptchaFailing", [get_resource_name(CAPTCHA_FUNCTION)], pattern, text, threshold=5)

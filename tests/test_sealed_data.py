@@ -76,7 +76,7 @@ def test_a_day_stores_no_phone_and_no_document_number(hospital: Hospital, patien
     members = create_members(patient)
     create_files(hospital)
     create_staff_members(hospital)
-    sms_codes.request_member_code(hospital.tenant_id, members[0], "203.0.113.7")
+    sms_codes.request_member_code(hospital.tenant_id, members[0], "203.0.113.7", "user:1")
     use_services(hospital, Person(hospital.tenant_id, patient.user_id, ACCOUNT, member_id=members[0]), patient.token)
     assert find_secrets(hospital.tenant_id) == {}, "while jobs wait"
     for queue in Queue:

@@ -38,7 +38,12 @@ def request_code(caller: Caller) -> None:
     """
     phone = account_phones.require(caller.tenant_id, caller.user_id)
     sms_codes.request_code(
-        caller.tenant_id, phone, CodePurpose.CLOSE_ACCOUNT, caller.address, merge_double_submission=True
+        caller.tenant_id,
+        phone,
+        CodePurpose.CLOSE_ACCOUNT,
+        caller.address,
+        principal=caller.principal,
+        merge_double_submission=True,
     )
 
 

@@ -34,7 +34,9 @@ def request_code(caller: Caller, request: PhoneCodeRequest) -> None:
     phone, purpose = request.phone or own, CodePurpose.CHANGE_PHONE_OLD
     if request.phone:
         purpose = CodePurpose.CHANGE_PHONE_NEW
-    sms_codes.request_code(caller.tenant_id, phone, purpose, caller.address, merge_double_submission=True)
+    sms_codes.request_code(
+        caller.tenant_id, phone, purpose, caller.address, principal=caller.principal, merge_double_submission=True
+    )
 
 
 def change(caller: Caller, request: ChangePhoneRequest) -> None:

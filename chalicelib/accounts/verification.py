@@ -47,7 +47,7 @@ def request_code(caller: Caller, request: VerifiedMember) -> None:
     """
     _get_own(caller, request.memberId)
     try:
-        sms_codes.request_member_code(caller.tenant_id, request.memberId, caller.address)
+        sms_codes.request_member_code(caller.tenant_id, request.memberId, caller.address, caller.principal)
     except ApiError as error:
         since = clock.now() - double_submission.WINDOW
         if error.kind != errors.TOO_MANY_REQUESTS or not sms_codes.has_requested(

@@ -1,18 +1,20 @@
 """Captchas, which a network needs for more than a few codes by SMS in a day, if the installation has them.
 
-If Tencent cannot verify them, codes are sent without: the other limits (code_limits.py) remain.
+A solved one also passes a network's used-up quota: others in it then keep nobody from a code. If Tencent cannot verify
+them, codes are sent without: the other limits (code_limits.py) remain.
 """
 
 import logging
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from chalicelib import clock, errors, logs
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.errors import ApiError
-from chalicelib.identity import quotas
+from chalicelib.identity import code_limits, quotas
 from chalicelib.identity.code_limits import ALL_TENANTS, Requester
-from chalicelib.identity.code_store import CodePurpose
+from chalicelib.identity.code_store import CodeKey, CodePurpose
 from chalicelib.identity.quotas import Quota
 from chalicelib.settings import settings
 
@@ -30,27 +32,32 @@ class Captcha:
     randstr: str
 
 
-def may_be_required(purpose: str, requester: Requester) -> bool:
-    """Return whether a request for a code may need a captcha. None does where the owner of the phone is known."""
-    return bool(settings.captcha.app_id) and purpose in VISITORS_PURPOSES and not requester.is_known
+class Proof(Enum):
+    """Why a request for a code is accepted, as far as captchas are concerned."""
+
+    NOT_NEEDED = auto()  # no captchas, or a signed-in user
+    FREE = auto()  # the network has codes left that it gets without a captcha: `use_free_code`
+    SOLVED = auto()
+    NOT_VERIFIED = auto()  # Tencent has failed
 
 
-def require(requester: Requester, captcha: Captcha | None, address: str) -> bool:
-    """Check the captcha of a request, if its network has used up the codes that it gets without one.
+def require(key: CodeKey, requester: Requester, captcha: Captcha | None, address: str) -> Proof:
+    """Check the captcha of a request, if it needs one.
 
-    Returns:
-        False if it has not: the request uses one, see `use_free_code`.
+    Whether it does depends on the network and the hospital, not on the phone: the response would reveal to others in a
+    network whether the owner of a phone is known there.
 
     Raises:
         ApiError: 403 without a captcha, or if it is not solved.
     """
-    if not quotas.find_wait(mysql.autocommit, ALL_TENANTS, *_get_quota(requester)):
-        return False
+    if not settings.captcha.app_id or key.purpose not in VISITORS_PURPOSES:
+        return Proof.NOT_NEEDED
+    free_codes_wait = quotas.find_wait(mysql.autocommit, ALL_TENANTS, *_get_quota(requester))
+    if not code_limits.needs_captcha(mysql.autocommit, key, requester) and not free_codes_wait:
+        return Proof.FREE
     if captcha is None:
         raise ApiError(errors.CAPTCHA_REQUIRED)
-    if not _is_solved(captcha, address):
-        raise ApiError(errors.CAPTCHA_REQUIRED, NOT_SOLVED_TEXT)
-    return True
+    return _check(captcha, address)
 
 
 def use_free_code(tx: Tx, requester: Requester) -> None:
@@ -63,14 +70,17 @@ def use_free_code(tx: Tx, requester: Requester) -> None:
         raise ApiError(errors.CAPTCHA_REQUIRED)
 
 
-def _is_solved(captcha: Captcha, address: str) -> bool:
+def _check(captcha: Captcha, address: str) -> Proof:
     from chalicelib.adapters import tencent_captcha  # which few installations use
 
     try:
-        return tencent_captcha.is_solved(captcha.ticket, captcha.randstr, address)
+        is_solved = tencent_captcha.is_solved(captcha.ticket, captcha.randstr, address)
     except (tencent_captcha.CaptchaError, ApiError) as error:
         logger.warning("captcha not verified", extra={"ids": logs.describe_error(error)})  # raises an alarm
-        return True
+        return Proof.NOT_VERIFIED
+    if not is_solved:
+        raise ApiError(errors.CAPTCHA_REQUIRED, NOT_SOLVED_TEXT)
+    return Proof.SOLVED
 
 
 def _get_quota(requester: Requester) -> tuple[str, Quota]:

@@ -22,6 +22,14 @@ class CodePurpose(StrEnum):
     VERIFY_MEMBER = "verify_member"
 
 
+class Budget(StrEnum):
+    """What pays for a code (code_requests.budget). A hospital has one of each for an hour."""
+
+    STRANGERS = "strangers"
+    OWNERS = "owners"  # of phones: where they are known, or signed in
+    HIDDEN = "hidden"  # of strangers, who must not learn whether a code is sent: charged by the job that sends it
+
+
 @dataclass(frozen=True, slots=True)
 class CodeKey:
     """What codes are issued for."""
@@ -95,47 +103,82 @@ def list_requests_of_subject(tx: Tx, key: CodeKey, since: int) -> list[int]:
     return [row["requested_at"] for row in rows]
 
 
-def find_request_time(tx: Tx, tenant_id: int, number: int) -> int:
-    """Return the instant of the tenant's latest request but number - 1, 0 if there are not so many."""
+def count_charged(tx: Tx, tenant_id: int, since: int) -> dict[Budget, int]:
+    """Return how many requests were charged to each of a tenant's budgets after an instant."""
+    rows = tx.fetch_all(
+        """
+        SELECT budget, COUNT(*) AS charged FROM code_requests
+        WHERE tenant_id = %(tenant_id)s AND is_charged = 1 AND requested_at > %(since)s
+        GROUP BY budget
+        """,
+        tenant_id=tenant_id,
+        since=since,
+    )
+    return {Budget(row["budget"]): row["charged"] for row in rows}
+
+
+def find_charged_time(tx: Tx, tenant_id: int, budget: Budget, number: int) -> int:
+    """Return the instant of the latest charged request but number - 1, 0 if there are not so many."""
     requested_at: int | None = tx.fetch_value(
         """
-        SELECT requested_at FROM code_requests WHERE tenant_id = %(tenant_id)s
+        SELECT requested_at FROM code_requests
+        WHERE tenant_id = %(tenant_id)s AND is_charged = 1 AND budget = %(budget)s
         ORDER BY requested_at DESC LIMIT 1 OFFSET %(offset)s
         """,
         tenant_id=tenant_id,
+        budget=budget,
         offset=number - 1,
     )
     return requested_at or 0
 
 
-def insert_request(tx: Tx, key: CodeKey, network: str, phone_blind: bytes | None, now: int) -> int:
+def count_requests(tx: Tx, tenant_id: int, since: int) -> int:
+    """Return the number of a tenant's requests after an instant, charged or not."""
+    counted: int = tx.fetch_value(
+        """
+        SELECT COUNT(*) FROM code_requests
+        WHERE tenant_id = %(tenant_id)s AND is_charged IN (0, 1) AND requested_at > %(since)s
+        """,
+        tenant_id=tenant_id,
+        since=since,
+    )
+    return counted
+
+
+def insert_request(tx: Tx, key: CodeKey, network: str, phone_blind: bytes | None, budget: Budget, now: int) -> int:
     """Insert an accepted request and return its request_id.
 
     Args:
-        phone_blind: None if the phone is still to be determined, see `assign_phone`.
+        phone_blind: None if the phone is still to be determined, see `charge`.
+        budget: is charged at once, unless it is Budget.HIDDEN.
     """
     return tx.insert(
         """
-        INSERT INTO code_requests (tenant_id, subject, purpose, network, phone_blind, requested_at)
-        VALUES (%(tenant_id)s, %(subject)s, %(purpose)s, %(network)s, %(phone_blind)s, %(now)s)
+        INSERT INTO code_requests
+            (tenant_id, subject, purpose, network, phone_blind, budget, is_charged, requested_at)
+        VALUES
+            (%(tenant_id)s, %(subject)s, %(purpose)s, %(network)s, %(phone_blind)s, %(budget)s, %(is_charged)s, %(now)s)
         """,
         **key.build_parameters(),
         network=network.encode(),
         phone_blind=phone_blind,
+        budget=budget,
+        is_charged=budget is not Budget.HIDDEN,
         now=now,
     )
 
 
-def assign_phone(tx: Tx, tenant_id: int, request_id: int, phone_blind: bytes) -> None:
-    """Record to which phone the code of a request is sent."""
+def charge(tx: Tx, tenant_id: int, request_id: int, phone_blind: bytes, budget: Budget) -> None:
+    """Record to which phone the code of a request is sent, and what pays for it."""
     tx.execute(
         """
-        UPDATE code_requests SET phone_blind = %(phone_blind)s
+        UPDATE code_requests SET phone_blind = %(phone_blind)s, budget = %(budget)s, is_charged = 1
         WHERE tenant_id = %(tenant_id)s AND request_id = %(request_id)s
         """,
         tenant_id=tenant_id,
         request_id=request_id,
         phone_blind=phone_blind,
+        budget=budget,
     )
 
 

@@ -23,9 +23,9 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import addresses, attempts, captchas, code_limits, code_store, known_networks
-from chalicelib.identity.captchas import Captcha
+from chalicelib.identity.captchas import Captcha, Proof
 from chalicelib.identity.code_limits import Requester
-from chalicelib.identity.code_store import CodeKey, CodePurpose
+from chalicelib.identity.code_store import Budget, CodeKey, CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.people import accounts, double_submission, phones, verified_phones
@@ -59,12 +59,14 @@ def request_code(
     purpose: CodePurpose,
     address: str,
     *,
+    principal: str = "",
     merge_double_submission: bool = False,
     captcha: Captcha | None = None,
 ) -> None:
     """Enqueue the sending of a code to a phone, whose blind index is the subject of the code.
 
     Args:
+        principal: of the account that is signed in, "" for a visitor.
         merge_double_submission: an equal request within seconds has the result of the first one, not a 429.
 
     Raises:
@@ -76,10 +78,10 @@ def request_code(
     sealed = phones.seal(tenant_id, _name_recipient(subject), 0, phone) or b""
     recipient = {"phone_sealed": base64.b64encode(sealed).decode()}
     key, phone_subject = CodeKey(tenant_id, subject, purpose), code_limits.name_phone(phone)
-    _request_code(_Order(key, recipient, phone_subject, merge_double_submission, captcha), address)
+    _request_code(_Order(key, recipient, phone_subject, merge_double_submission, captcha), address, principal)
 
 
-def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
+def request_member_code(tenant_id: int, member_id: int, address: str, principal: str) -> None:
     """Enqueue the sending of a code of purpose VERIFY_MEMBER to the phone of the verified file of a member's identity.
 
     The response does not reveal whether there is such a file. The member may get as many codes as a phone.
@@ -88,7 +90,8 @@ def request_member_code(tenant_id: int, member_id: int, address: str) -> None:
         ApiError: 429 above the rate limits, 503 if no SMS provider is configured.
     """
     subject = compute_member_subject(tenant_id, member_id)
-    _request_code(_Order(CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER), {"member_id": member_id}), address)
+    key = CodeKey(tenant_id, subject, CodePurpose.VERIFY_MEMBER)
+    _request_code(_Order(key, {"member_id": member_id}), address, principal)
 
 
 def has_requested(tenant_id: int, member_id: int, since: int) -> bool:
@@ -108,12 +111,12 @@ def send_code(tenant_id: int, payload: dict[str, Any]) -> None:
 
     Nothing is sent if the request is too old, its code has been used, or the user has requested another one since.
     A code to reset a password is sent only to a phone with an account, one to verify a member only if their identity
-    has a verified file with a phone whose limits permit it. Otherwise a random hash is stored: checking a code then
-    takes as long, and always fails.
+    has a verified file with a phone whose limits permit it, and both only while the hospital's budget lasts. Otherwise
+    a random hash is stored: checking a code then takes as long, and always fails.
 
     Args:
-        payload: subject (hex), purpose, request_id, network (which requested it), until (instant after which it is not
-            sent), recipient.
+        payload: subject (hex), purpose, request_id, network (which requested it), budget, until (instant after which it
+            is not sent), recipient.
 
     Raises:
         sms.SmsError, ApiError: the job is retried.
@@ -132,9 +135,7 @@ def send_code(tenant_id: int, payload: dict[str, Any]) -> None:
     if own:
         code_hash = own.code_hash
     else:
-        may_send = phone and (
-            key.purpose != CodePurpose.VERIFY_MEMBER or _assign_phone(key, request_id, phone, network)
-        )
+        may_send = phone and (payload["budget"] != Budget.HIDDEN or _charge(key, request_id, phone, network))
         code_hash = sent_hash if may_send else secrets.token_bytes(32)
     # Before it is sent: the SMS may arrive although the provider's response does not.
     code_store.upsert_code(mysql.autocommit, key, network, request_id, code_hash, clock.now() + CODE_LIFETIME)
@@ -191,50 +192,70 @@ def consume(tx: Tx, tenant_id: int, subject: bytes, purpose: CodePurpose, code_h
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
 
 
-def _request_code(order: _Order, address: str) -> None:
+def _request_code(order: _Order, address: str, principal: str) -> None:
     """Enqueue the job."""
     if not settings.sms.provider:
         raise ApiError(errors.UNAVAILABLE, "短信服务未开通")
-    requester = code_limits.identify_requester(order.key, address)
-    is_free = captchas.may_be_required(order.key.purpose, requester)
+    requester = code_limits.identify_requester(order.key, address, principal)
     try:
-        if not order.merges_double_submission:
-            code_limits.require_network(mysql.autocommit, requester)  # before the tenant is locked
-        if is_free:
-            is_free = not captchas.require(requester, order.captcha, address)
-        mysql.run_transaction(lambda tx: _insert_request(tx, order, requester, is_free))
+        proof = _check_request(order, requester, address)
+        if proof is None:
+            return
+        mysql.run_transaction(lambda tx: _insert_request(tx, order, requester, proof))
     except ApiError as error:
-        if error.kind is errors.TOO_MANY_REQUESTS or (error.kind is errors.CAPTCHA_REQUIRED and order.captcha):
-            code_limits.count_rejection(requester)
+        if error.kind in (errors.TOO_MANY_REQUESTS, errors.CAPTCHA_REQUIRED):
+            code_limits.count_rejection(requester, error)
         raise
     outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _insert_request(tx: Tx, order: _Order, requester: Requester, is_free: bool) -> None:
-    """Count and enqueue.
+def _check_request(order: _Order, requester: Requester, address: str) -> Proof | None:
+    """Check the limits of a request before the tenant is locked: a rejected one makes no other wait.
 
-    Args:
-        is_free: whether the request uses one of the codes that its network gets without a captcha.
+    Returns:
+        What it has proven about a captcha; None if it repeats an equal one and is to be merged with that.
     """
+    try:
+        code_limits.require_recipient(mysql.autocommit, order.key, requester)
+        proof = captchas.require(order.key, requester, order.captcha, address)
+        if proof is not Proof.SOLVED:
+            code_limits.require_requester(mysql.autocommit, order.key.tenant_id, requester)
+    except ApiError:
+        if not _is_double_submission(mysql.autocommit, order, requester):
+            raise
+        return None
+    return proof
+
+
+def _insert_request(tx: Tx, order: _Order, requester: Requester, proof: Proof) -> None:
+    """Count and enqueue."""
     key, now, network = order.key, clock.now(), requester.network
     code_store.lock_tenant(tx, key.tenant_id)
-    since = now - double_submission.WINDOW
-    if order.merges_double_submission and code_store.was_requested_since(tx, key, network, since):
+    if _is_double_submission(tx, order, requester):
         return
-    code_limits.use(tx, key, requester, order.phone_subject)
-    if is_free:
+    code_limits.use(tx, key, requester, order.phone_subject, is_human=proof is Proof.SOLVED)
+    if proof is Proof.FREE:
         captchas.use_free_code(tx, requester)
-    phone_blind = key.subject if order.phone_subject else None
-    request_id = code_store.insert_request(tx, key, network, phone_blind, now)
+    phone_blind, budget = (
+        key.subject if order.phone_subject else None,
+        code_limits.choose_budget(key.purpose, requester),
+    )
+    request_id = code_store.insert_request(tx, key, network, phone_blind, budget, now)
     payload = {
         "subject": key.subject.hex(),
         "purpose": key.purpose,
         "request_id": request_id,
         "network": network,
+        "budget": budget,
         "until": now + CODE_LIFETIME,
         "recipient": order.recipient,
     }
     outbox.enqueue(tx, key.tenant_id, Job.SEND_SMS_CODE, payload)
+
+
+def _is_double_submission(tx: Tx, order: _Order, requester: Requester) -> bool:
+    since = clock.now() - double_submission.WINDOW
+    return order.merges_double_submission and code_store.was_requested_since(tx, order.key, requester.network, since)
 
 
 def _find_phone(key: CodeKey, recipient: Mapping[str, Any]) -> str:
@@ -251,11 +272,13 @@ def _has_account(key: CodeKey) -> bool:
     return accounts.find_by_phone(mysql.autocommit, key.tenant_id, key.subject) is not None
 
 
-def _assign_phone(key: CodeKey, request_id: int, phone: str, network: str) -> bool:
-    """Count a code against the limits of a phone that its requester does not know; return False if it is above them."""
-    found = (phones.compute_blind_index(key.tenant_id, phone), code_limits.name_phone(phone))
+def _charge(key: CodeKey, request_id: int, phone: str, network: str) -> bool:
+    """Charge a code of which its requester learns nothing; return False if it is above the limits or the budget."""
+    is_found = key.purpose == CodePurpose.VERIFY_MEMBER  # the limits of the phone are still to be checked
+    phone_subject = code_limits.name_phone(phone) if is_found else ""
+    phone_blind = phones.compute_blind_index(key.tenant_id, phone)
     try:
-        mysql.run_transaction(lambda tx: code_limits.assign_phone(tx, key.tenant_id, request_id, *found, network))
+        mysql.run_transaction(lambda tx: code_limits.charge(tx, key, request_id, phone_blind, phone_subject, network))
     except ApiError as error:
         if error.kind is not errors.TOO_MANY_REQUESTS:
             raise

@@ -81,7 +81,8 @@ CREATE TABLE codes (
     KEY by_expiry (expires_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Accepted requests for a verification code; the limits of sending codes count these rows.
+-- Accepted requests for a verification code; the limits of sending codes count these rows. Those that are charged have sent
+-- an SMS, or will.
 CREATE TABLE code_requests (
     request_id    BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id     BIGINT NOT NULL,
@@ -89,10 +90,12 @@ CREATE TABLE code_requests (
     purpose       VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     network       VARBINARY(64) NOT NULL,  -- as known_networks.network
     phone_blind   BINARY(32) NULL,  -- blind index of the phone; NULL until a job has determined it, and if it has none
+    budget        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- of the hospital: identity/code_store.py, Budget
+    is_charged    BOOLEAN NOT NULL,  -- whether the budget has been charged
     requested_at  BIGINT NOT NULL,
     KEY by_subject (tenant_id, subject, requested_at),
     KEY by_phone (tenant_id, phone_blind, requested_at),
-    KEY by_tenant (tenant_id, requested_at),
+    KEY by_tenant (tenant_id, is_charged, requested_at, budget),
     KEY by_age (requested_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

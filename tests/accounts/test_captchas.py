@@ -71,6 +71,12 @@ def use_up_free_codes(hospital: Hospital, address: str) -> None:
     assert [request(hospital, phone, address).status for phone in phones] == [200] * FREE
 
 
+def count_rejections() -> int:
+    """Return how many networks had requests rejected."""
+    sql = "SELECT COUNT(*) FROM quotas WHERE tenant_id = 0 AND subject LIKE 'rejected:%%'"
+    return int(mysql.autocommit.fetch_value(sql))
+
+
 def count_requests(hospital: Hospital) -> int:
     sql = "SELECT COUNT(*) FROM code_requests WHERE tenant_id = %(id)s"
     return int(mysql.autocommit.fetch_value(sql, id=hospital.tenant_id))
@@ -125,9 +131,7 @@ def test_unsolved_captcha_is_rejected_and_counts(
     address: str,
     kind: str,
     provider: Provider,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_address=FREE + 2))
     use_up_free_codes(hospital, address)
     ticket, randstr = tencent.issue_ticket()
     match kind:
@@ -144,11 +148,17 @@ def test_unsolved_captcha_is_rejected_and_counts(
         case "evil":
             tencent.evil_level = 100
     assert request(hospital, "13820000009", address, (ticket, randstr)).code == 10108
-    tencent.evil_level = 0
-    request(hospital, "13820000009", address, (ticket, "@other"))
-    if kind != "expired":  # a try came back in five minutes
-        assert request(hospital, "13820000009", address, tencent.issue_ticket()).code == 10006
     assert count_requests(hospital) == FREE
+    assert count_rejections() == 1
+    tencent.evil_level = 0
+    assert request(hospital, "13820000009", address, tencent.issue_ticket()).status == 200
+
+
+@pytest.mark.usefixtures("tencent")
+def test_missing_captcha_counts(hospital: Hospital, address: str) -> None:
+    use_up_free_codes(hospital, address)
+    assert request(hospital, "13820000009", address).code == 10108
+    assert count_rejections() == 1
 
 
 @pytest.mark.parametrize("failure", ["http", "malformed", "InternalError", "AuthFailure.SignatureFailure"])
@@ -219,11 +229,52 @@ def test_fake_rejects_other_keys(
 
 
 @pytest.mark.usefixtures("tencent")
-def test_no_captcha_is_required_where_the_owner_is_known(hospital: Hospital, address: str) -> None:
+def test_whether_one_is_required_does_not_reveal_where_the_owner_is_known(hospital: Hospital, address: str) -> None:
     lin = hospital.lin
     assert post_from(address, LOGIN, lin.tenant_id, phone=lin.phone, password=PASSWORD).status == 200
     use_up_free_codes(hospital, address)
-    assert request(hospital, lin.phone, address, path=RESET_CODE).status == 200
+    phones = (lin.phone, hospital.wang.phone, "13820000009")
+    assert [request(hospital, phone, address, path=RESET_CODE).code for phone in phones] == [10108] * 3
+
+
+@pytest.mark.usefixtures("tencent")
+def test_owners_codes_use_up_the_free_ones_of_their_network(hospital: Hospital, address: str) -> None:
+    for person in (hospital.lin, hospital.wang):
+        assert post_from(address, LOGIN, person.tenant_id, phone=person.phone, password=PASSWORD).status == 200
+        assert request(hospital, person.phone, address, path=RESET_CODE).status == 200
+    assert request(hospital, "13820000009", address).code == 10108
+
+
+def test_solved_captcha_passes_a_used_up_network(
+    hospital: Hospital, tencent: TencentCaptcha, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody in a hospital's network keeps others in it from signing up."""
+    monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_address=1))
+    assert request(hospital, "13820000001", address).status == 200
+    assert request(hospital, "13820000002", address).code == 10108, "although it has a free code left"
+    for number in range(3):
+        assert request(hospital, f"1382000001{number}", address, tencent.issue_ticket()).status == 200
+
+
+def test_many_rejected_requests_require_captchas_in_their_network(
+    hospital: Hospital, tencent: TencentCaptcha, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_address=3))
+    assert [request(hospital, "13820000001", address).status for _ in range(4)] == [200] + [429] * 3
+    assert request(hospital, "13820000002", address).code == 10108
+    assert request(hospital, "13820000002", address, tencent.issue_ticket()).status == 200
+    assert request(hospital, "13820000002", draw_address()).status == 200
+
+
+@both_paths
+def test_captchas_protect_half_of_the_budget(
+    hospital: Hospital, tencent: TencentCaptcha, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many networks the attacker has."""
+    monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_hospital=7))
+    codes = [request(hospital, f"1382000000{number}", draw_address(), path=path).code for number in range(6)]
+    assert codes == [0] * 4 + [10108] * 2
+    assert request(hospital, "13820000009", draw_address(), tencent.issue_ticket(), path).status == 200
 
 
 @pytest.mark.usefixtures("tencent")

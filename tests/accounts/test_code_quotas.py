@@ -1,12 +1,14 @@
 """Strangers who request codes for a phone, or guess them, use up their own quotas: its owner always has a way in."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.identity import attempts, code_limits
+from chalicelib.adapters.mysql import Tx
+from chalicelib.identity import attempts, code_limits, code_store
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.settings import settings
@@ -158,26 +160,50 @@ class TestRequests:
         ]
         assert statuses == [200, 200, 200, 429]
 
-    def test_rejected_requests_count_against_their_network(
-        self, hospital: Hospital, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.usefixtures("provider")
+    def test_rejected_requests_use_up_nothing_of_others_in_their_network(
+        self, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A stranger who hammers one phone keeps nobody else in a hospital's network from a code."""
+        address = draw_address()
+        monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_address=3))
+        assert [request_reset(hospital, address).status for _ in range(10)] == [200] + [429] * 9
+        assert [request_code(hospital, f"1380000010{n}", address=address).status for n in range(3)] == [200, 200, 429]
+
+    @pytest.mark.usefixtures("provider")
+    def test_rejected_requests_make_further_ones_wait_longer(
+        self, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         address = draw_address()
         monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_address=3))
-        assert [request_reset(hospital, address).status for _ in range(3)] == [200, 429, 429]
-        response = request_code(hospital, address=address)
-        assert (response.status, response.headers["Retry-After"]) == (429, "1200")
-        provider.wait(1200)
-        assert request_code(hospital, address=address).status == 200
+        waits = [request_reset(hospital, address).headers.get("Retry-After") for _ in range(6)]
+        assert waits == [None, "60", "60", "60", "1200", "1200"]
 
     @pytest.mark.usefixtures("provider")
-    def test_locked_network_writes_nothing(self, hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_rejected_requests_of_a_used_up_network_write_nothing(
+        self, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         address = draw_address()
         monkeypatch.setattr(code_limits, "settings", replace(settings, hourly_codes_per_address=3))
-        assert [request_code(hospital, f"1380000010{n}", address=address).status for n in range(3)] == [200] * 3
+        statuses = [request_code(hospital, f"1380000010{n}", address=address).status for n in range(6)]
+        assert statuses == [200] * 3 + [429] * 3
         outbox.run_due_jobs(Queue.EXTERNAL)
         before = dump_tables(hospital)
         assert {request_code(hospital, f"138000002{n:02}", address=address).status for n in range(50)} == {429}
         assert dump_tables(hospital) == before
+
+    @pytest.mark.usefixtures("known")
+    @pytest.mark.parametrize("path", [REGISTER_CODE, RESET_CODE])
+    def test_rejected_requests_do_not_wait_for_the_tenants_lock(self, hospital: Hospital, path: str) -> None:
+        """Nor make others wait for it, even from an owner, who is not limited by the network."""
+        assert request_reset(hospital, HOME).status == 200
+
+        def request_while_locked(tx: Tx) -> ApiResponse:
+            code_store.lock_tenant(tx, hospital.tenant_id)
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(request_code, hospital, hospital.lin.phone, path, HOME).result(timeout=3)
+
+        assert mysql.run_transaction(request_while_locked).status == 429
 
 
 def dump_tables(hospital: Hospital) -> list[object]:

@@ -41,7 +41,7 @@ def claim_identity(hospital: Hospital, owners_phone: str | None = OWNERS_PHONE) 
 
 
 def request(hospital: Hospital, member_id: int) -> None:
-    sms_codes.request_member_code(hospital.tenant_id, member_id, ADDRESS)
+    sms_codes.request_member_code(hospital.tenant_id, member_id, ADDRESS, f"user:{hospital.lin.user_id}")
     outbox.run_due_jobs(Queue.EXTERNAL)
 
 

@@ -78,7 +78,7 @@ def test_alarms_on_log_lines_read_the_logs_of_their_functions(package: Package) 
     assert find_watched_functions(package, "JobsFailing") == WORKERS
     assert find_watched_functions(package, "WechatRefusing") == {"Wechat", "RunOutboxExternal"}
     assert [find_watched_functions(package, name) for name in ("SmsBudgetUsedUp", "CaptchaFailing")] == [
-        {"Accounts"},
+        {"Accounts", "RunOutboxExternal"},
         {"Accounts"},
     ]
     assert [find_watched_functions(package, f"{worker}Late") for worker in sorted(WORKERS)] == [
@@ -86,7 +86,7 @@ def test_alarms_on_log_lines_read_the_logs_of_their_functions(package: Package) 
     ]
     assert (
         len(find_resources(package.template, "AWS::Logs::MetricFilter"))
-        == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2 + 2
+        == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2 + 3
     )
 
 
