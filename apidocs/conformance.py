@@ -36,6 +36,7 @@ SCHEMATHESIS_CONFIG = {
 }
 PATIENT_SERVICE_PATH, MANAGER_SERVICE_PATH = "/pati_service/patient_service", "/pati_service/manager_service"
 PAYMENT_NOTIFICATION_PATHS = [f"/pati_service/wechat/pay/{one}/{{tenantId}}" for one in ("notify", "refund_notify")]
+CALLBACK_PATH = "/pati_service/wechat/callback/{tenantId}"
 # Operations whose example is rejected, and the precondition that it does not meet.
 EXAMPLE_PRECONDITIONS = {
     "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
@@ -63,6 +64,7 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/wx/jsapi/paysign": "an order of WeChat Pay",
     "/pati_service/wechat/pay_conf": "keys of a merchant",
     **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "a signature of WeChat Pay"),
+    CALLBACK_PATH: "a signature of WeChat",
     **dict.fromkeys(
         (f"{PATIENT_SERVICE_PATH}/register", f"{PATIENT_SERVICE_PATH}/reset_password"), "a code that was sent"
     ),
@@ -157,6 +159,8 @@ RULES_BEYOND_SCHEMAS |= {
     "/pati_service/wechat/oauth/callback": "state was issued by us, and code by WeChat",
     "/pati_service/wx/jsapi/signature": "url is on an allowed domain",
     **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "WeChat Pay has signed it"),
+    CALLBACK_PATH: "WeChat has signed it",
+    "/pati_service/wechat/callback_conf": "the key stands for 32 bytes, and is not a mask unless one is stored",
     "/pati_service/wechat/pay_conf": "the keys are valid for the version",
     "/pati_service/wx/jsapi/paysign": "tenantId is the caller's own",
     "/pati_service/wechat/conf": "app_secret is not a mask unless a secret is stored",
@@ -172,10 +176,10 @@ RULES_BEYOND_SCHEMAS |= {
 UNKNOWN_TENANT_STATUS = {
     "/{file_name}": 404,
     "/pati_service/wechat/bar_code": 403,
-    **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, 404),
+    **dict.fromkeys((*PAYMENT_NOTIFICATION_PATHS, CALLBACK_PATH), 404),
 }
 # Statuses for a malformed body other than 400: 404 without a merchant, 413 for a large notification.
-MALFORMED_BODY_STATUSES = {path: {404, 413} for path in PAYMENT_NOTIFICATION_PATHS}
+MALFORMED_BODY_STATUSES = {path: {404, 413} for path in (*PAYMENT_NOTIFICATION_PATHS, CALLBACK_PATH)}
 CASE_ARGUMENTS = {"path": "path_parameters", "query": "query", "body": "body"}
 STATUS_BY_CODE = {kind.code: kind.status for kind in KINDS}
 

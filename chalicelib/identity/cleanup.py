@@ -22,6 +22,7 @@ EXPIRED_ROWS_SQL = (
     "DELETE FROM codes WHERE expires_at < %(before)s",
     "DELETE FROM code_requests WHERE requested_at < %(before)s",
     "DELETE FROM wechat_states WHERE expires_at < %(before)s",
+    "DELETE FROM wechat_callbacks WHERE received_at < %(before)s",
     "DELETE FROM wechat_openids WHERE bound_at < %(bound_before)s",
 )
 

@@ -31,6 +31,28 @@ CREATE TABLE bas_tenant_wechat_webauth (
     PRIMARY KEY (tenant_id, file_name)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
+-- How WeChat calls us when something happens at the account: the values that the admin enters at WeChat, too. Until WeChat
+-- has called with them, they count as not set up.
+CREATE TABLE wechat_callback_settings (
+    tenant_id     BIGINT PRIMARY KEY,
+    token_sealed  VARBINARY(512) NOT NULL,  -- encrypted
+    key_sealed    VARBINARY(512) NULL,  -- EncodingAESKey, encrypted; NULL for plain mode
+    verified_at   BIGINT NULL,  -- when WeChat first called with these values
+    changed_by    BIGINT NOT NULL,  -- user_id
+    changed_at    BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Calls of WeChat that have taken effect, so that neither its repetitions nor a replay by others does again.
+CREATE TABLE wechat_callbacks (
+    tenant_id     BIGINT NOT NULL,
+    content_hash  BINARY(32) NOT NULL,  -- of the message
+    nonce_hash    BINARY(32) NOT NULL,  -- of timestamp and nonce: in plain mode they are all that WeChat signs
+    received_at   BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, content_hash),
+    UNIQUE KEY nonce (tenant_id, nonce_hash),
+    KEY by_age (received_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
 -- OAuth `state` values. Each can be used once, by the session that requested it.
 CREATE TABLE wechat_states (
     state_hash  BINARY(32) PRIMARY KEY,
@@ -49,6 +71,7 @@ CREATE TABLE wechat_openids (
     app_id      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     openid      VARBINARY(128) NOT NULL,
     bound_at    BIGINT NOT NULL,
+    unfollowed_at  BIGINT NULL,  -- when WeChat reported that the user does not follow the account any more
     KEY by_account (tenant_id, user_id, bound_at),
     KEY by_openid (tenant_id, openid),
     KEY by_age (bound_at)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from chalicelib.http.fields import WireModel, build_enum_schema, parse_choice
+from chalicelib.http.fields import Id, WireModel, build_enum_schema, parse_choice
 
 TEMPLATE_TYPE_DESCRIPTION = (
     "0 取镜通知，1 预约挂号成功，2 预约挂号取消，3 挂号成功，4 复诊提醒，5 医生回复提醒，6 加工订单进度提醒"
@@ -161,3 +161,44 @@ class OAuthResult(WireModel):
     """The openid of the caller."""
 
     open_id: str = Field(examples=["oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"])
+
+
+class CallbackQuery(WireModel):
+    """What WeChat signs, and its signatures. A wrong one is rejected, whatever it looks like."""
+
+    signature: str = Field("", max_length=128, examples=["c1f6d2b0a6e9c3f4d7b8a9e0f1c2d3b4a5968778"])
+    timestamp: str = Field("", max_length=32, description="秒", examples=["1767576600"])
+    nonce: str = Field("", max_length=128, examples=["486452656"])
+    echostr: str = Field("", max_length=1024, description="仅验证地址时", examples=["4375120948345356249"])
+    encrypt_type: str = Field("", max_length=32, description="加密时为 aes", examples=["aes"])
+    msg_signature: str = Field(
+        "", max_length=128, description="加密时的签名", examples=["477715d11cdb4164915debcba66cb864d751f3e6"]
+    )
+
+
+CallbackToken = Annotated[str, Field(pattern=r"^(?:\*{4,}[^*\s]{0,4}|[0-9A-Za-z]{3,32})?$", examples=["Renhe2026"])]
+EncodingAesKey = Annotated[str, Field(pattern=r"^(?:\*{4,}[^*\s]{0,4}|[0-9A-Za-z]{43})?$", examples=[""])]
+
+
+class CallbackConf(WireModel):
+    """How WeChat calls us about the official account."""
+
+    url: str = Field(
+        description="在公众平台“服务器配置”中填写的 URL",
+        examples=["https://api.example.com/pati_service/wechat/callback/1"],
+    )
+    callback_token: str = Field(description="只显示末 4 位", examples=["********"])
+    encoding_aes_key: str = Field(description="只显示末 4 位；空：明文模式", examples=["********4xLm"])
+    verified: bool = Field(description="微信已用这些值调用过本系统", examples=[True])
+
+
+class SaveCallbackConfRequest(WireModel):
+    """New callback settings."""
+
+    callback_token: CallbackToken = Field(
+        description="3-32 位字母或数字，与公众平台所填一致；原样送回所显示的：不变；空：停用"
+    )
+    encoding_aes_key: EncodingAesKey = Field("", description="43 位，安全模式；空：明文模式；原样送回所显示的：不变")
+
+
+TenantId = Annotated[Id, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "examples": ["1"]})]

@@ -1,10 +1,21 @@
 """Endpoints of a hospital's WeChat official account: its configuration and what its pages need (document 003)."""
 
-from chalicelib.errors import CONFLICT, NOT_FOUND, VERIFICATION_REQUIRED
-from chalicelib.http.routing import OptionalTenantCaller, RateLimit, RawContent, RequestFile, Routes
+from chalicelib.errors import CONFLICT, INVALID_SIGNATURE, NOT_FOUND, VERIFICATION_REQUIRED
+from chalicelib.http.routing import OptionalTenantCaller, RateLimit, RawContent, RawRequest, RequestFile, Routes
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.wechat import account_settings, auth_files, oauth, page_signatures, service_info, template_settings
+from chalicelib.wechat import (
+    account_settings,
+    auth_files,
+    callback_admin,
+    callbacks,
+    oauth,
+    page_signatures,
+    service_info,
+    template_settings,
+)
 from chalicelib.wechat.models import (
+    CallbackConf,
+    CallbackQuery,
     Conf,
     FileName,
     FileNameQuery,
@@ -13,6 +24,7 @@ from chalicelib.wechat.models import (
     OAuthResult,
     OAuthUrl,
     OAuthUrlQuery,
+    SaveCallbackConfRequest,
     SaveConfRequest,
     SaveServiceInfoRequest,
     SaveTemplateRequest,
@@ -21,9 +33,11 @@ from chalicelib.wechat.models import (
     SignatureRequest,
     Template,
     Templates,
+    TenantId,
 )
 
 routes = Routes(__name__)
+CALLBACK_CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
 @routes.get("/pati_service/wechat/conf", callers=[Role.ADMIN])
@@ -162,3 +176,56 @@ def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     the openid that the account had before, and rejects any other.
     """
     return oauth.handle_callback(caller, query)
+
+
+@routes.get("/pati_service/wechat/callback_conf", callers=[Role.ADMIN])
+def get_callback_conf(caller: Caller) -> CallbackConf:
+    """微信消息推送（服务器配置）获取
+
+    Of token and key only the last four characters are shown.
+    """
+    return callback_admin.get(caller)
+
+
+@routes.post("/pati_service/wechat/callback_conf", callers=[Role.ADMIN])
+def save_callback_conf(caller: Caller, body: SaveCallbackConfRequest) -> None:
+    """微信消息推送（服务器配置）保存
+
+    Save here first, then enter url, token and key at WeChat, which calls the url at once. Until it has, messages count
+    as delivered when WeChat accepts them. A value that begins with ****, as it is shown, leaves the stored one
+    unchanged.
+    """
+    callback_admin.save(caller, body)
+
+
+@routes.get(
+    "/pati_service/wechat/callback/{tenantId}",
+    callers=[Role.PUBLIC],
+    errors=[NOT_FOUND, INVALID_SIGNATURE],
+    raw_content_type=CALLBACK_CONTENT_TYPE,
+)
+def confirm_callback(caller: OptionalTenantCaller, tenantId: TenantId, query: CallbackQuery) -> RawContent:  # noqa: ARG001  # authenticated by the signature
+    """微信消息推送地址验证
+
+    Only for WeChat, which expects echostr back.
+    """
+    return RawContent(CALLBACK_CONTENT_TYPE, callbacks.confirm_address(tenantId, query))
+
+
+@routes.post(
+    "/pati_service/wechat/callback/{tenantId}",
+    callers=[Role.PUBLIC],
+    errors=[NOT_FOUND, INVALID_SIGNATURE],
+    raw_content_type=CALLBACK_CONTENT_TYPE,
+)
+def receive_callback(
+    caller: OptionalTenantCaller,  # noqa: ARG001  # as above
+    tenantId: TenantId,
+    query: CallbackQuery,
+    raw_request: RawRequest,
+) -> RawContent:
+    """微信消息推送
+
+    Only for WeChat: whether messages arrived, and what users subscribed to. A repeated call has no further effect.
+    """
+    return RawContent(CALLBACK_CONTENT_TYPE, callbacks.handle(tenantId, query, raw_request.body))

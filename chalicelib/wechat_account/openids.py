@@ -134,5 +134,19 @@ def find_for_account(tx: Tx, tenant_id: int, user_id: int, app_id: str) -> str:
     return openid.decode() if openid else ""
 
 
+def set_unfollowed(tx: Tx, tenant_id: int, app_id: str, openid: str, at: int | None) -> None:
+    """Record that a user does not follow the account any more, or does again: at None."""
+    tx.execute(
+        """
+        UPDATE wechat_openids SET unfollowed_at = %(at)s
+        WHERE tenant_id = %(tenant_id)s AND openid = %(openid)s AND app_id = %(app_id)s
+        """,
+        tenant_id=tenant_id,
+        app_id=app_id,
+        openid=openid.encode(),
+        at=at,
+    )
+
+
 def _hash_state(state: str) -> bytes:
     return hashlib.sha256(state.encode()).digest()

@@ -35,6 +35,7 @@ REJECTED = {
     "/pati_service/wechat/oauth/callback": 400,  # what WeChat adds to the address of the page
     "/pati_service/wechat/pay/notify/{tenantId}": 400,  # WeChat Pay's signature
     "/pati_service/wechat/pay/refund_notify/{tenantId}": 400,
+    "/pati_service/wechat/callback/{tenantId}": 401,  # WeChat's signature
     "/pati_service/wechat/bar_code": 403,  # a ticket of bar_code_link, valid for half an hour
     "/pati_service/manager_service/second_factor/confirm": 400,  # a code of the new secret
     "/pati_service/manager_service/stored_messages": 404,  # a consultation of a closed account

@@ -61,8 +61,8 @@ def list_operations() -> list[Operation]:
     document = openapi.build_document()
     operations = [describe(one.endpoint, document) for one in endpoints.iter_endpoints()]
     return [
-        one for one in operations if not one.path.endswith("notify/{tenantId}")
-    ]  # called by WeChat Pay only, and authenticated by a signature
+        one for one in operations if not one.path.endswith(("notify/{tenantId}", "callback/{tenantId}"))
+    ]  # called by WeChat only, and authenticated by a signature
 
 
 def describe(one: Endpoint, document: Fields) -> Operation:
