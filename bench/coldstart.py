@@ -24,12 +24,14 @@ from importlib import metadata
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from statistics import median
+from urllib.parse import urlsplit
 
 from bench import coldstart_requests, import_budget, import_times, machine
 from bench.coldstart_requests import NEW_CONNECTION_ID, FirstEvent
 from bench.console import print_line, silence_app_logs
 from bench.import_times import LOADED_LINE
 from chalicelib import migrations
+from chalicelib.adapters import mysql
 from chalicelib.settings import settings
 
 ROOT = Path(__file__).parent.parent
@@ -62,10 +64,11 @@ def main(arguments: list[str]) -> int:
             import_budget.record(list_imported_modules(Path(scratch)))
             return 0
         print_line(machine.describe(machine.find_servers()))
-        events = coldstart_requests.build_first_events()
-        if options.only:
-            events = [one for one in events if one.function in options.only]
-        _measure_all(events, Path(scratch), options)
+        with _create_empty_database() as empty_database_url:
+            events = coldstart_requests.build_first_events(empty_database_url)
+            if options.only:
+                events = [one for one in events if one.function in options.only]
+            _measure_all(events, Path(scratch), options)
     return 0
 
 
@@ -84,10 +87,10 @@ def list_imported_modules(scratch: Path) -> dict[str, set[str]]:
         scratch: an empty folder.
     """
     _, compiled = _build_bundles(scratch)
-    with _serve_aws() as url:
+    with _serve_aws() as url, _create_empty_database() as empty_database_url:
         return {
             event.function: set("".join(LOADED_LINE.findall(_run_process(compiled, event, url))).split())
-            for event in coldstart_requests.build_first_events()
+            for event in coldstart_requests.build_first_events(empty_database_url)
         }
 
 
@@ -112,6 +115,21 @@ def _build_bundles(scratch: Path) -> tuple[Path, Path]:
     mode = PycInvalidationMode.UNCHECKED_HASH
     compileall.compile_dir(compiled, quiet=1, invalidation_mode=mode, workers=1)
     return source, compiled
+
+
+@contextmanager
+def _create_empty_database() -> Iterator[str]:
+    """Create a database with the schema and without rows; yield its URL."""
+    parts = urlsplit(settings.database_url)
+    name = f"{parts.path.strip('/')}_{uuid.uuid4().hex[:12]}"
+    url = parts._replace(path=f"/{name}").geturl()
+    mysql.autocommit.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci")
+    try:
+        command = [sys.executable, "-m", "chalicelib.migrations"]
+        subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, cwd=ROOT, check=True, capture_output=True)
+        yield url
+    finally:
+        mysql.autocommit.execute(f"DROP DATABASE `{name}`")
 
 
 @contextmanager
@@ -191,7 +209,8 @@ def _run_process(folder: Path, event: FirstEvent, url: str, *options: str) -> st
     text = json.dumps(event.event).replace(NEW_CONNECTION_ID, uuid.uuid4().hex)
     python = [sys._base_executable, "-S", "-s", *options]  # type: ignore[attr-defined]  # an undocumented attribute of CPython
     command = [*python, "-c", FIRST_EVENT_SCRIPT, event.handler, text]
-    environment = {**_build_environment(event.function, url), "PYTHONPATH": str(folder)}
+    own = {"DATABASE_URL": event.database_url, "PYTHONPATH": str(folder)}
+    environment = {**_build_environment(event.function, url), **own}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     if done.returncode or not RESPONSE_LINE.search(done.stderr):
         raise RuntimeError(f"{event.function}: {done.stdout[-2000:]}{done.stderr[-2000:]}")

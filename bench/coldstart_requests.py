@@ -33,23 +33,27 @@ class FirstEvent:
     function: str  # also the value of GROUP
     handler: str  # name in app.py
     event: Event
+    database_url: str
 
 
-def build_first_events() -> list[FirstEvent]:
+def build_first_events(empty_database_url: str) -> list[FirstEvent]:
     """Create the rows that the events need, and return an event for each function that app.py declares.
+
+    Args:
+        empty_database_url: of a database for the jobs, in which there is nothing to do, at any time of day.
 
     Each event has the same successful response any number of times.
 
     Raises:
         KeyError: a function has no event here.
     """
-    hospital = factories.create_hospital()
+    hospital, used = factories.create_hospital(), settings.database_url
     requests, socket_events, job_events = _build_requests(hospital), _build_socket_events(hospital.lin), _build_jobs()
     return [
-        *(FirstEvent(group, "app", requests[group]) for group in app.GROUPS),
-        *(FirstEvent(one.name, one.name, socket_events[one.name]) for one in app.app.websocket_handlers.values()),
-        *(FirstEvent(one.name, one.name, job_events[one.name]) for one in app.app.event_sources),
-        FirstEvent("migrate", "migrate", {}),
+        *(FirstEvent(group, "app", requests[group], used) for group in app.GROUPS),
+        *(FirstEvent(one.name, one.name, socket_events[one.name], used) for one in app.app.websocket_handlers.values()),
+        *(FirstEvent(one.name, one.name, job_events[one.name], empty_database_url) for one in app.app.event_sources),
+        FirstEvent("migrate", "migrate", {}, used),
     ]
 
 
