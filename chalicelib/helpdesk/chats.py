@@ -92,29 +92,41 @@ def get_or_create(tenant_id: int, kind: ConversationKind, pairs: Collection[User
 def get_or_begin_direct(caller: Caller, people: Mapping[int, Person]) -> dict[int, str]:
     """Return the session_ids of the caller's direct chats with persons by user_id, creating those that do not exist.
 
-    A doctor begins them with own patients only (people/doctor_patients.py), and answers whoever has written first.
-
     Args:
         people: to whom the caller may write, from `require_contacts`.
 
     Raises:
-        ApiError: 404, which names the patients who are not the doctor's own. Nothing has been created then.
+        ApiError: 404 as `require_may_begin` raises it. Nothing has been created then.
     """
     if not people:
         return {}
     pairs = {user_id: build_direct_pair(caller.user_id, user_id) for user_id in people}
     found = store.get_session_ids(mysql.autocommit, caller.tenant_id, ConversationKind.DIRECT, list(pairs.values()))
-    if caller.role == Role.DOCTOR:
-        new = [user_id for user_id, pair in pairs.items() if pair not in found]
-        _require_own_patients(caller, [one for one in new if people[one].kind == PersonKind.PATIENT])
+    require_may_begin(caller, {user_id: people[user_id] for user_id, pair in pairs.items() if pair not in found})
     return {
         user_id: found.get(pair) or _create_chat(caller.tenant_id, ConversationKind.DIRECT, pair)
         for user_id, pair in pairs.items()
     }
 
 
+def require_may_begin(caller: Caller, people: Mapping[int, Person]) -> None:
+    """Require that the caller may begin or reopen chats with these persons.
+
+    A doctor may with own patients only (people/doctor_patients.py), and answers whoever has written in an open chat.
+
+    Raises:
+        ApiError: 404, which names the patients who are not the doctor's own.
+    """
+    patients = [user_id for user_id, person in people.items() if person.kind == PersonKind.PATIENT]
+    if caller.role != Role.DOCTOR or not patients:
+        return
+    own = doctor_patients.list_own_account_ids(mysql.autocommit, caller.tenant_id, caller.user_id, patients)
+    if others := set(patients) - own:
+        raise _build_unknown_error(caller, others)
+
+
 def reopen(caller: Caller, conversation: Conversation) -> None:
-    """Open a direct chat to new messages again."""
+    """Open a direct chat to new messages again, which the caller may: see `require_may_begin`."""
     public_ids, kinds = [conversation.public_id], (ConversationKind.DIRECT,)
     mysql.run_transaction(lambda tx: membership_store.set_archived(tx, caller.tenant_id, public_ids, kinds, None))
 
@@ -136,14 +148,6 @@ def require_contacts(caller: Caller, user_ids: Collection[int]) -> dict[int, Per
     if unknown:
         raise _build_unknown_error(caller, unknown)
     return people
-
-
-def _require_own_patients(caller: Caller, user_ids: Collection[int]) -> None:
-    if not user_ids:
-        return
-    own = doctor_patients.list_own_account_ids(mysql.autocommit, caller.tenant_id, caller.user_id, user_ids)
-    if others := set(user_ids) - own:
-        raise _build_unknown_error(caller, others)
 
 
 def _build_unknown_error(caller: Caller, user_ids: Collection[int]) -> ApiError:

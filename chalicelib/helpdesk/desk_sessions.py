@@ -15,6 +15,7 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import log, membership_store
 from chalicelib.messaging.models import ConversationKind, NewMessage
 from chalicelib.people import posts
+from chalicelib.people.persons import Person
 
 CLOSING_MESSAGE = NewMessage(
     "会话已结束", "close", extra='{"note":"closed"}', closes_conversation=True, few_recipients=True
@@ -70,14 +71,22 @@ def get_or_create_session_id(caller: Caller) -> str:
     return chats.get_or_create(caller.tenant_id, ConversationKind.DESK, [pair])[pair]
 
 
-def serve_patient(caller: Caller, user_id: int) -> Session:
+def serve_patient(caller: Caller, person: Person, user_id: int) -> Session:
     """Assign a patient to the caller, a member of staff.
 
+    A doctor serves own patients, and whoever waits for the help desk or is being served there.
+
     Raises:
-        ApiError: 409 if the caller has no post or has reached its cap, or if another agent on duty serves the patient.
+        ApiError: 404 as `chats.require_may_begin` raises it; 409 if the caller has no post or has reached its cap, or
+            if another agent on duty serves the patient. Nothing has been created then.
     """
     tenant_id = caller.tenant_id
-    chats.get_or_create(tenant_id, ConversationKind.DESK, [(user_id, 0)])
+    found = queue_store.find_chat(mysql.autocommit, tenant_id, user_id)
+    if not (found and (is_served(found) or _is_waiting(found))):
+        chats.require_may_begin(caller, {user_id: person})
+    if not found:
+        _require_can_serve(mysql.autocommit, caller, None)
+        chats.get_or_create(tenant_id, ConversationKind.DESK, [(user_id, 0)])
 
     def serve(tx: Tx, ticket: int, changed: ChangedParticipants) -> tuple[DeskChat, int]:
         chat = _get_chat(tx, tenant_id, user_id)
@@ -140,17 +149,22 @@ def _get_start_seq(chat: DeskChat) -> int:
     return chat.last_seq if chat.state == ChatState.CLOSED or chat.archived else chat.started_seq
 
 
-def _require_can_serve(tx: Tx, caller: Caller, chat: DeskChat) -> bool:
-    """Return whether the caller serves the patient already. Raise ApiError(CONFLICT) if they may not serve them."""
+def _require_can_serve(tx: Tx, caller: Caller, chat: DeskChat | None) -> bool:
+    """Return whether the caller serves the patient already. Raise ApiError(CONFLICT) if they may not serve them.
+
+    Args:
+        chat: of the patient, None if they have none yet.
+    """
     agents = {agent.user_id: agent for agent in queue_store.list_agents(tx, caller.tenant_id)}
-    own, current = agents.get(caller.user_id), agents.get(chat.agent_id or 0)
+    own, agent_id = agents.get(caller.user_id), chat.agent_id if chat and is_served(chat) else None
     if own is None:
         raise ApiError(errors.CONFLICT, "没有客服岗位，不能接待")
-    if is_served(chat) and chat.agent_id == caller.user_id:
+    if agent_id == caller.user_id:
         return True
     if own.serving >= own.cap:
         raise ApiError(errors.CONFLICT, "接待人数已满")
-    if is_served(chat) and current and current.on_duty:
+    current = agents.get(agent_id or 0)
+    if current and current.on_duty:
         raise ApiError(errors.CONFLICT, "该用户正由其他客服接待")
     return False
 

@@ -19,8 +19,8 @@ def open_session(caller: Caller, request: OpenSessionRequest) -> Session:
     """Return the caller's conversation with a person or the help desk, created or reopened, or one of their groups.
 
     Raises:
-        ApiError: 400 for an invalid combination of fields; 404 for an unknown hospital, person or group; 409 as
-            `desk_sessions.serve_patient` raises it.
+        ApiError: 400 for an invalid combination of fields; 404 for an unknown hospital, person or group, or as
+            `chats.require_may_begin` raises it; 409 as `desk_sessions.serve_patient` raises it.
     """
     _require_same_tenant(caller, request.receiveEntId)
     if request.msgType == MsgType.DESK and caller.role == Role.PATIENT:
@@ -38,13 +38,14 @@ def open_session(caller: Caller, request: OpenSessionRequest) -> Session:
         return _open_direct_session(caller, contacts[user_id], user_id)
     if contacts[user_id].kind != PersonKind.PATIENT:
         raise ApiError(errors.NOT_FOUND, "用户不存在")
-    return desk_sessions.serve_patient(caller, user_id)
+    return desk_sessions.serve_patient(caller, contacts[user_id], user_id)
 
 
 def _open_direct_session(caller: Caller, person: Person, user_id: int) -> Session:
     session_id = chats.get_or_begin_direct(caller, {user_id: person})[user_id]
     conversation = chats.get_conversation(caller, session_id, (ConversationKind.DIRECT,))
     if conversation.archived:
+        chats.require_may_begin(caller, {user_id: person})
         chats.reopen(caller, conversation)
     return _build_session(conversation.public_id, ChatState.OPEN)
 

@@ -4,6 +4,7 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.people import departments
+from tests.support import factories
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import (
@@ -17,6 +18,7 @@ from tests.support.helpdesk_client import (
     get_agent_or_place,
     get_message_count,
     list_contents,
+    list_rows,
     request_assignment,
 )
 
@@ -128,6 +130,37 @@ def test_staff_serve_a_patient_by_name(
     assert get_agent_or_place(create_session(sun, 3, receiveId=lin.user_id)) == "客服小孙"
     assert help_desk.list_open_counts() == {"客服小李": 0, "客服小孙": 1}
     assert find_messages(li, 3, sendId=lin.user_id).status == 404
+
+
+def test_doctor_serves_own_patients_and_those_who_ask_the_help_desk(
+    hospital: Hospital, help_desk: HelpDesk, chen: Person, lin: Person, wang: Person
+) -> None:
+    help_desk.create_post(chen, on_duty=False)
+    unknown = f"用户不存在，或不是您的患者：{lin.user_id}"
+    response = create_session(chen, 3, receiveId=lin.user_id)
+    assert (response.status, response.error) == (404, unknown)
+    assert [list_rows(table, hospital) for table in ("chats", "conversations")] == [[], []]
+    assert get_agent_or_place(request_assignment(lin)) == "1"
+    session = create_session(chen, 3, receiveId=lin.user_id)
+    assert get_agent_or_place(session) == "陈医生"
+    close_session(lin, session.data["sessionId"])
+    response = create_session(chen, 3, receiveId=lin.user_id)
+    assert (response.status, response.error) == (404, unknown)
+    assert help_desk.list_open_counts() == {"陈医生": 0}
+    factories.let_treat(chen, lin, wang)
+    for patient in (lin, wang):
+        assert get_agent_or_place(create_session(chen, 3, receiveId=patient.user_id)) == "陈医生"
+
+
+def test_nothing_is_created_for_staff_who_cannot_serve(
+    hospital: Hospital, help_desk: HelpDesk, li: Person, lin: Person, wang: Person
+) -> None:
+    assert create_session(li, 3, receiveId=lin.user_id).error == "没有客服岗位，不能接待"
+    assert [list_rows(table, hospital) for table in ("chats", "conversations")] == [[], []]
+    help_desk.create_post(li, cap=1)
+    create_session(li, 3, receiveId=lin.user_id)
+    assert create_session(li, 3, receiveId=wang.user_id).error == "接待人数已满"
+    assert len(list_rows("chats", hospital)) == 1
 
 
 def test_only_patients_are_served(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import gateway_client
+from tests.support import factories, gateway_client
 from tests.support.factories import Hospital, Person
 from tests.support.helpdesk_client import add_message, call_messagecenter, close_session, create_session, list_rows
 
@@ -12,6 +12,7 @@ pytestmark = pytest.mark.store
 
 
 def test_direct_chat_is_created_once_and_reopened(lin: Person, chen: Person) -> None:
+    factories.let_treat(chen, lin)
     first = create_session(lin, 2, receiveId=chen.user_id)
     assert (first.data["state"], first.data["agent"]) == ("open", None)
     session = first.data["sessionId"]
@@ -20,6 +21,26 @@ def test_direct_chat_is_created_once_and_reopened(lin: Person, chen: Person) -> 
     assert add_message(chen, "您好", receiveId=lin.user_id).status == 403
     assert create_session(chen, 2, receiveId=lin.user_id).data["sessionId"] == session
     assert add_message(chen, "您好", receiveId=lin.user_id).status == 200
+
+
+def test_doctor_reopens_no_chat_with_another_doctors_patient(hospital: Hospital, lin: Person, chen: Person) -> None:
+    session = create_session(lin, 2, receiveId=chen.user_id).data["sessionId"]
+    assert create_session(chen, 2, receiveId=lin.user_id).data["sessionId"] == session, "still open"
+    close_session(lin, session)
+    before = [list_rows(table, hospital) for table in ("chats", "conversations")]
+    for who in (lin.user_id, 999_999_999):
+        response = create_session(chen, 2, receiveId=who)
+        assert (response.status, response.error) == (404, f"用户不存在，或不是您的患者：{who}")
+    assert [list_rows(table, hospital) for table in ("chats", "conversations")] == before
+    assert add_message(chen, "您好", receiveId=lin.user_id).status == 403
+    assert create_session(lin, 2, receiveId=chen.user_id).status == 200
+    assert add_message(chen, "您好", receiveId=lin.user_id).status == 200
+
+
+def test_service_staff_reopen_chats_with_any_patient(hospital: Hospital, lin: Person) -> None:
+    session = create_session(lin, 2, receiveId=hospital.desk.user_id).data["sessionId"]
+    close_session(lin, session)
+    assert create_session(hospital.desk, 2, receiveId=lin.user_id).data["sessionId"] == session
 
 
 def test_group_is_found_by_its_participants(hospital: Hospital, lin: Person, wang: Person) -> None:
