@@ -10,7 +10,6 @@ from chalicelib.errors import (
     INTERNAL,
     INVALID_TOKEN,
     NOT_ALLOWED,
-    RATE_LIMITED,
     TIMED_OUT,
     TOO_LARGE,
     TOO_MANY_REQUESTS,
@@ -59,7 +58,7 @@ class DocumentedEndpoint:
         """Return the errors that the endpoint declares and those that every endpoint of its kind may return."""
         kinds = {*COMMON_ERRORS, *self.endpoint.errors}
         if Role.PUBLIC not in self.endpoint.callers:
-            kinds |= {INVALID_TOKEN, RATE_LIMITED}
+            kinds.add(INVALID_TOKEN)
             if LIMITABLE_ROLES & self.endpoint.callers and Role.LIMITED not in self.endpoint.callers:
                 kinds.add(VERIFICATION_REQUIRED)
         if self.endpoint.method == "POST":

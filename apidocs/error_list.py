@@ -3,7 +3,7 @@
 from apidocs import endpoints
 from apidocs.endpoints import DocumentedEndpoint
 from apidocs.responses import ERROR_NAMES
-from chalicelib.errors import INVALID_TOKEN, KINDS, METHOD_NOT_ALLOWED, RATE_LIMITED, VERIFICATION_REQUIRED, ErrorKind
+from chalicelib.errors import INVALID_TOKEN, KINDS, METHOD_NOT_ALLOWED, VERIFICATION_REQUIRED, ErrorKind
 
 HEADER = """# Errors
 
@@ -18,9 +18,10 @@ Every response has the header `X-Request-Id`, which the logs contain too.
 ([deployment.md](deployment.md#which-limits-does-a-user-have)). A hospital's own system (internal key) has none.
 
 Clients may retry after 429 and 503 (wait `Retry-After` seconds), 500 and 504; writes should be retried with the same
-`Idempotency-Key` if the endpoint supports it. After 10101, sign in again. After 10104, the user has to confirm who they
-are first, or set up the second factor; after 10107, send its code too; after 10108, let the
-user solve a captcha ([accounts.md](accounts.md#when-is-a-captcha-required)). Other errors are permanent.
+`Idempotency-Key` if the endpoint supports it. After 10101, sign in again; it has `Retry-After` if many requests of the
+network had no valid token, for clients that would repeat it. After 10104, the user has to confirm who they are first,
+or set up the second factor; after 10107, send its code too; after 10108, let the user solve a captcha
+([accounts.md](accounts.md#when-is-a-captcha-required)). Other errors are permanent.
 
 | code | HTTP | name | text | returned by |
 | ---: | ---: | --- | --- | --- |
@@ -28,7 +29,6 @@ user solve a captcha ([accounts.md](accounts.md#when-is-a-captcha-required)). Ot
 
 COMMON_CAUSES = {
     INVALID_TOKEN: "any endpoint that requires a token or key",
-    RATE_LIMITED: "any endpoint that requires a token or key, after many requests of a network without a valid one",
     VERIFICATION_REQUIRED: "any endpoint that requires a token, for a limited session",
 }
 

@@ -14,7 +14,7 @@ from chalicelib import clock
 from chalicelib.adapters import redis as cache
 from chalicelib.consult import session_cache
 from chalicelib.identity import rate_limits, sms_codes, tokens
-from chalicelib.identity.code_store import CodePurpose
+from chalicelib.identity.code_store import Budget, CodePurpose
 from chalicelib.identity.rate_limits import Rate, RateLimit
 from chalicelib.outbox import outbox
 from chalicelib.people import phones
@@ -190,6 +190,7 @@ def send_reset_code(hospital: Hospital, phone: str, request_id: int) -> None:
         "request_id": request_id,
         "network": "203.0.113.7",
         "until": clock.now() + clock.DAY,
+        "budget": Budget.HIDDEN,
         "recipient": {"phone_sealed": base64.b64encode(sealed).decode()},
     }
     sms_codes.send_code(tenant_id, payload)

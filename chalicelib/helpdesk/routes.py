@@ -111,8 +111,8 @@ def create_chat_session(caller: ActingCaller, body: OpenSessionRequest) -> Sessi
 
     With a person (msgType 2), with the help desk (3), or a group in which the caller takes part (4). At the help desk,
     a patient is assigned an agent as by obtainShunt; staff who name a patient serve them, 409 without a post, above its
-    cap, or if another agent on duty serves them. A closed session is reopened. A doctor begins and reopens sessions with
-    own patients only (404), and serves whoever has asked the help desk.
+    cap, or if another agent on duty serves them. A closed session is reopened. A doctor begins and reopens sessions
+    with own patients only (404), and serves whoever has asked the help desk.
     """
     return session_opening.open_session(caller, body)
 

@@ -64,14 +64,14 @@ def identify(
             sends by itself, does not count as a use of the session.
 
     Raises:
-        ApiError: 401 without a valid token or key, 429 after many such requests from one network, 403 for another role
-            or tenant or a limited session, 400 if a visitor's tenant is not known.
+        ApiError: 401 without a valid token or key, with Retry-After after many such requests from one network; 403 for
+            another role or tenant or a limited session, 400 if a visitor's tenant is not known.
     """
     try:
         return _identify(headers, allowed, address, batch, listens)
     except ApiError as error:
         if error.kind is errors.INVALID_TOKEN:
-            rate_limits.count_rejection(address)
+            error.retry_after = rate_limits.count_rejection(address)
         raise
 
 
@@ -147,9 +147,11 @@ def _require_allowed(session: Session, allowed: frozenset[Role]) -> None:
 
 def _identify_visitor(headers: Mapping[str, str], address: str) -> Caller:
     """Return a caller with Role.PUBLIC. An invalid token is ignored, so that its owner can sign in again."""
-    session = tokens.find_session(get_token(headers))
-    device = _get_device(headers)
+    token, device = get_token(headers), _get_device(headers)
+    session = tokens.find_session(token)
     if session is None:
+        if token:
+            rate_limits.count_rejection(address)
         tenant_id = tenants.get_for_visitor(headers.get("tenantid", ""), headers.get("host", ""))
         return Caller(tenant_id, Role.PUBLIC, address=address, device=device)
     caller = Caller(session.tenant_id, Role.PUBLIC, session.principal, session.platform, address, device=device)

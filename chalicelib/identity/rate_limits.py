@@ -136,20 +136,25 @@ def require(owner: Owner, limit: RateLimit) -> None:
     require_within(batch)
 
 
-def count_rejection(address: str) -> None:
+def count_rejection(address: str) -> int | None:
     """Count a request that has no valid token or key against its network.
 
-    It is called for such requests only, so that nobody with a valid token is limited by what others of the same address
-    do; nor is signing in.
+    It is called for such requests only: nobody with a valid token, and nobody who signs in, is limited by what others
+    of the same address do. The request stays one that is not signed in: its client must sign in again.
 
     Args:
         address: the client's, "" if it is not known.
 
-    Raises:
-        ApiError: 429 if there were too many of them.
+    Returns:
+        If there were too many, the seconds after which the client may try again.
     """
-    if address:
+    if not address:
+        return None
+    try:
         require(Owner(0, f"network:{addresses.get_network(address)}"), RateLimit.REJECTIONS)
+    except ApiError as error:
+        return error.retry_after
+    return None
 
 
 def build_key(owner: Owner, limit: RateLimit) -> str:
