@@ -19,7 +19,8 @@ from chalicelib.identity.callers import Caller
 from chalicelib.identity.code_store import CodePurpose
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
-from chalicelib.people import account_phones, account_states, accounts, members, patients
+from chalicelib.patient_identity import file_phones
+from chalicelib.people import account_phones, account_states, accounts, members
 from chalicelib.people.accounts import Account
 from chalicelib.wechat_account import openids
 
@@ -90,6 +91,7 @@ def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:
         members.remove(tx, tenant_id, member.member_id, user_id)
     if pati_ids := {member.pati_id for member in owned if member.pati_id}:
         closing_store.store_files(tx, tenant_id, pati_ids, now)
+    file_phones.release(tx, caller, user_id, AuditAction.CLOSE_ACCOUNT)
     account_states.close(tx, tenant_id, user_id)
     tokens.revoke_all(tx, tenant_id, caller.principal)
     openids.unbind_all(tx, tenant_id, user_id)
@@ -97,6 +99,7 @@ def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:
     outbox.enqueue(tx, tenant_id, Job.CLOSE_DESK_SESSION, {"user_id": user_id})
     audit_log.insert_entry(
         *(tx, tenant_id, caller.principal, AuditAction.CLOSE_ACCOUNT, caller.principal),
+        key_id=caller.key_id or None,
         members=[member.member_id for member in owned],
     )
 
@@ -104,8 +107,8 @@ def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:
 def _lock_files_and_account(tx: Tx, caller: Caller) -> list[members.Member] | None:
     """Lock the members' patient files, as bookings do, then the account; return the members, None if it is closed."""
     owned = members.list_with_patients(tx, caller.tenant_id, caller.user_id)
-    for pati_id in sorted({member.pati_id for member in owned if member.pati_id}):
-        patients.get(tx, caller.tenant_id, pati_id, for_update=True)
+    own_ids = {member.pati_id for member in owned if member.pati_id}
+    file_phones.lock_files_of_account(tx, caller.tenant_id, caller.user_id, own_ids)
     state = account_states.find_for_update(tx, caller.tenant_id, caller.user_id)
     if state is None or state.closed_at is not None:
         return None

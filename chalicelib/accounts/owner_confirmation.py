@@ -16,6 +16,7 @@ from chalicelib.errors import ApiError
 from chalicelib.http import identity_fields
 from chalicelib.identity import attempts, confirmations, sessions, tokens
 from chalicelib.identity.callers import Caller, Role
+from chalicelib.patient_identity import file_phones
 from chalicelib.people import account_phones, account_states, accounts, documents, double_submission, members
 from chalicelib.people.documents import Document
 
@@ -86,6 +87,7 @@ def _parse_document(caller: Caller, request: ConfirmIdentityRequest) -> Document
 
 def _start_over(tx: Tx, caller: Caller) -> tuple[int, str]:
     tenant_id = caller.tenant_id
+    file_phones.lock_files_of_account(tx, tenant_id, caller.user_id)
     state = confirmations.require_open(tx, tenant_id, caller.user_id)
     if not state.is_limited:  # confirmed since the session was read
         raise ApiError(errors.BAD_PARAMETER, CONFIRMED_TEXT)
@@ -103,6 +105,7 @@ def _replace_account(tx: Tx, caller: Caller) -> int:
     tenant_id, user_id = caller.tenant_id, caller.user_id
     account = accounts.get(tx, tenant_id, user_id)
     phone = account_phones.unseal(tenant_id, user_id, account.phone_sealed)
+    file_phones.release(tx, caller, user_id, AuditAction.START_OVER)
     account_states.remove_phone(tx, tenant_id, user_id)
     new_id = account_phones.create_account(tx, tenant_id, phone, account.password_hash)
     account_states.record_replacement(tx, tenant_id, user_id, new_id)

@@ -1,6 +1,7 @@
 """Change the phone of an account: by its owner, who proves to have both phones, or by the front desk."""
 
 from collections.abc import Callable
+from typing import Any
 
 from chalicelib import clock, errors
 from chalicelib.accounts.account_models import ChangeAccountPhoneRequest, ChangePhoneRequest, PhoneCodeRequest
@@ -15,6 +16,7 @@ from chalicelib.identity.callers import Caller
 from chalicelib.identity.code_store import CodePurpose
 from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
+from chalicelib.patient_identity import file_phones
 from chalicelib.people import account_phones, account_states, accounts, phones
 
 TAKEN_TEXT = "该手机号已有账号，请先注销该账号，或换一个手机号"
@@ -58,12 +60,15 @@ def change(caller: Caller, request: ChangePhoneRequest) -> None:
     new_hash = _verify(caller, new_blind, CodePurpose.CHANGE_PHONE_NEW, request.newCode, "newCode")
 
     def replace(tx: Tx) -> None:
+        file_phones.lock_files_of_account(tx, tenant_id, caller.user_id)
         if accounts.get(tx, tenant_id, caller.user_id, for_update=True).phone_blind != old_blind:
             raise ApiError(errors.CONFLICT, "手机号刚刚被更换过")
         sms_codes.consume(tx, tenant_id, old_blind, CodePurpose.CHANGE_PHONE_OLD, old_hash)
         sms_codes.consume(tx, tenant_id, new_blind, CodePurpose.CHANGE_PHONE_NEW, new_hash)
+        file_phones.pass_on(tx, caller, request.phone)
         account_phones.set_phone(tx, tenant_id, caller.user_id, request.phone)
         sessions.end_others(tx, caller)
+        _record(tx, caller, AuditAction.CHANGE_PHONE, caller.user_id)
 
     _run_unless_taken(replace)
     sessions.make_effective(tenant_id, caller.principal)
@@ -83,16 +88,17 @@ def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
     new_blind = phones.compute_blind_index(tenant_id, request.phone)
 
     def replace(tx: Tx) -> None:
+        file_phones.lock_files_of_account(tx, tenant_id, user_id)
         is_limited = confirmations.require_open(tx, tenant_id, user_id).is_limited
         if accounts.get(tx, tenant_id, user_id).phone_blind == new_blind:
             return
+        file_phones.release(tx, caller, user_id, AuditAction.CHANGE_ACCOUNT_PHONE, request.reason)
         account_phones.set_phone(tx, tenant_id, user_id, request.phone)
         if is_limited:
             accounts.set_password(tx, tenant_id, user_id, b"")
         account_states.lift_limit(tx, tenant_id, user_id)
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
-        action = AuditAction.CHANGE_ACCOUNT_PHONE
-        audit_log.insert_entry(tx, tenant_id, caller.principal, action, f"user:{user_id}", reason=request.reason)
+        _record(tx, caller, AuditAction.CHANGE_ACCOUNT_PHONE, user_id, request.reason, was_limited=is_limited)
         _notify(tx, tenant_id, user_id)
 
     _run_unless_taken(replace)
@@ -113,6 +119,15 @@ def _run_unless_taken(replace: Callable[[Tx], None]) -> None:
         mysql.run_transaction(replace)
     except mysql.DuplicateKeyError:
         raise ApiError(errors.CONFLICT, TAKEN_TEXT) from None
+
+
+def _record(tx: Tx, caller: Caller, action: AuditAction, user_id: int, reason: str = "", **detail: Any) -> None:
+    audit_log.insert_entry(
+        *(tx, caller.tenant_id, caller.principal, action, f"user:{user_id}"),
+        reason=reason,
+        key_id=caller.key_id or None,
+        **detail,
+    )
 
 
 def _notify(tx: Tx, tenant_id: int, user_id: int) -> None:

@@ -105,7 +105,9 @@ def _bind_by_code(caller: Caller, claim: Claim | None, request: VerifyMemberRequ
 
     def consume_and_bind(tx: Tx) -> bool:
         sms_codes.consume(tx, tenant_id, subject, CodePurpose.VERIFY_MEMBER, code_hash)
-        return claim is not None and _bind(tx, tenant_id, member_id, claim, VerificationMethod.CODE, caller)
+        if claim is None or not claim.has_confirmed_phone:  # the phone was lost after the code was sent
+            return False
+        return _bind(tx, tenant_id, member_id, claim, VerificationMethod.CODE, caller)
 
     try:
         code_hash = sms_codes.verify(tenant_id, subject, CodePurpose.VERIFY_MEMBER, request.verCode, caller.address)

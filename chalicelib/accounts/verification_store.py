@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Tx
-from chalicelib.people.patient_status import PatientStatus
+from chalicelib.people.patient_status import PROVES_OWNER_SQL, PatientStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,21 +12,22 @@ class Claim:
 
     declared_id: int
     verified_id: int
-    has_phone_of_account: bool  # whether the verified file's phone is the account's, who has confirmed to be its owner
+    has_confirmed_phone: bool  # whether a code to the verified file's phone proves anything
+    has_phone_of_account: bool  # whether the verified file's phone proves that the account may have it
 
 
 def find_claim(tx: Tx, tenant_id: int, member_id: int) -> Claim | None:
     """Return the claim of a live member, None if there is no verified file of this identity and name."""
     row = tx.fetch_one(
-        """
-        SELECT own.pati_id AS declared_id, v.pati_id AS verified_id,
-               COALESCE(v.phone_blind = a.phone_blind, FALSE) AND a.identity_locked_at IS NULL AS has_phone_of_account
+        f"""
+        SELECT own.pati_id AS declared_id, p.pati_id AS verified_id,
+               p.phone_unconfirmed_since IS NULL AS has_confirmed_phone, {PROVES_OWNER_SQL} AS has_phone_of_account
         FROM members m
         JOIN accounts a ON a.user_id = m.user_id
         JOIN patients own ON own.pati_id = m.pati_id AND own.status = %(declared)s
         JOIN patient_documents d ON d.pati_id = own.pati_id
         JOIN patient_identities i ON i.tenant_id = d.tenant_id AND i.identity_blind = d.identity_blind
-        JOIN patients v ON v.pati_id = i.pati_id AND v.name_key = own.name_key AND v.status = %(verified)s
+        JOIN patients p ON p.pati_id = i.pati_id AND p.name_key = own.name_key AND p.status = %(verified)s
         WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
         ORDER BY d.document_id LIMIT 1
         """,
@@ -37,4 +38,5 @@ def find_claim(tx: Tx, tenant_id: int, member_id: int) -> Claim | None:
     )
     if row is None:
         return None
-    return Claim(row["declared_id"], row["verified_id"], bool(row["has_phone_of_account"]))
+    proofs = bool(row["has_confirmed_phone"]), bool(row["has_phone_of_account"])
+    return Claim(row["declared_id"], row["verified_id"], *proofs)

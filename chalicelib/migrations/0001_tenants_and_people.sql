@@ -128,6 +128,7 @@ CREATE TABLE patients (
     birthday         DATE NULL,
     phone_sealed     VARBINARY(128) NULL,  -- encrypted, NULL for none
     phone_blind      BINARY(32) NULL,  -- blind index of the phone: a keyed hash for equality searches
+    phone_unconfirmed_since  BIGINT NULL,  -- since when the phone proves nothing, until the front desk confirms it; NULL: it proves whose the file is
     province         VARCHAR(64) NOT NULL DEFAULT '',
     city             VARCHAR(64) NOT NULL DEFAULT '',
     county           VARCHAR(64) NOT NULL DEFAULT '',

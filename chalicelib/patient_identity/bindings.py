@@ -1,7 +1,7 @@
 """The accounts that are bound to a patient file through their members, and who its owner is among them.
 
-The owner of a verified file is the account whose phone is the file's phone, once it has a member with this file. An
-account that must confirm first that its phone was not given to another person (accounts.identity_locked_at) is none.
+The owner of a verified file is the account whose phone is the file's phone, once it has a member with this file, and
+as long as this phone proves it (people/patient_status.py).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.patient_identity import notices
 from chalicelib.people import accounts, members
-from chalicelib.people.patient_status import PatientStatus
+from chalicelib.people.patient_status import PROVES_OWNER_SQL, PatientStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,9 @@ class Binding:
 def list_of_patient(tx: Tx, tenant_id: int, pati_id: int) -> list[Binding]:
     """Return the live members with a file, in the order of their creation."""
     rows = tx.fetch_all(
-        """
+        f"""
         SELECT m.tenant_id, m.member_id, m.user_id, m.name, m.cont_relation, m.created_at, a.phone_sealed,
-               COALESCE(p.phone_blind = a.phone_blind, FALSE) AND p.status = %(verified)s
-                   AND a.identity_locked_at IS NULL AS is_owner
+               p.status = %(verified)s AND {PROVES_OWNER_SQL} AS is_owner
         FROM members m
         JOIN patients p ON p.pati_id = m.pati_id
         JOIN accounts a ON a.user_id = m.user_id

@@ -12,7 +12,7 @@ from chalicelib.outbox import outbox
 from chalicelib.patient_identity import notice_store
 from chalicelib.patient_identity.notice_store import NotifiedMember
 from chalicelib.patient_identity.notices import Notice
-from chalicelib.people import account_phones, formatting, patients
+from chalicelib.people import account_phones, accounts, formatting, patients
 from chalicelib.people.patient_status import PatientStatus
 
 
@@ -53,7 +53,8 @@ def _notify_bound(tenant_id: int, payload: dict[str, Any]) -> None:
         _insert_message(tenant_id, payload, [member.user_id], f"就诊人{member.name}{what}")
     _notify_desk(tenant_id, payload)
     strangers = [member for member in bound if member.phone_blind != file.phone_blind]
-    if strangers and file.phone_blind and file.status == PatientStatus.VERIFIED:
+    has_owner = file.status == PatientStatus.VERIFIED and file.phone_unconfirmed_since is None
+    if strangers and file.phone_blind and has_owner:
         _notify_owner(tenant_id, payload, strangers, file)
 
 
@@ -61,7 +62,7 @@ def _notify_owner(
     tenant_id: int, payload: dict[str, Any], strangers: list[NotifiedMember], file: patients.Patient
 ) -> None:
     """Notify the person whose phone is the file's, by site message if there is such an account, and by text message."""
-    owner = notice_store.find_account_by_phone(mysql.autocommit, tenant_id, file.phone_blind or b"")
+    owner = accounts.find_by_phone(mysql.autocommit, tenant_id, file.phone_blind or b"")
     if owner:
         phones = (account_phones.unseal(tenant_id, one.user_id, one.phone_sealed) for one in strangers)
         named = "、".join(formatting.mask_phone(phone) for phone in phones)

@@ -60,16 +60,6 @@ def find_file_of_merge(tx: Tx, tenant_id: int, merge_id: int) -> int | None:
     return patients.find_current_id(tx, tenant_id, found.target_pati_id)
 
 
-def find_account_by_phone(tx: Tx, tenant_id: int, phone_blind: bytes) -> int | None:
-    """Return the user_id of the account with this phone, or None."""
-    user_id: int | None = tx.fetch_value(
-        "SELECT user_id FROM accounts WHERE tenant_id = %(tenant_id)s AND phone_blind = %(phone_blind)s",
-        tenant_id=tenant_id,
-        phone_blind=phone_blind,
-    )
-    return user_id
-
-
 def list_bookings(tx: Tx, tenant_id: int, book_ids: Collection[int]) -> list[ClashingBooking]:
     """Return those of the bookings that are not cancelled, by day."""
     if not book_ids:

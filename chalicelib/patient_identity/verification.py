@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chalicelib import clock, errors
+from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.audit import audit_log
@@ -19,7 +19,7 @@ from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
 from chalicelib.patient_identity import member_moves, merging
 from chalicelib.patient_identity.merging import FilesChangedError
-from chalicelib.people import members, names, patient_documents, patients, phones, temporary_patients
+from chalicelib.people import members, names, patient_documents, patients, temporary_patients
 from chalicelib.people.documents import Document
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient
@@ -125,21 +125,6 @@ def enqueue_claims(tx: Tx, tenant_id: int, pati_id: int) -> None:
     """
     for member_id in members.list_claims(tx, tenant_id, pati_id):
         outbox.enqueue(tx, tenant_id, Job.VERIFY_MEMBER, {"member_id": member_id})
-
-
-def confirm_phone(tx: Tx, tenant_id: int, pati_id: int, phone: str) -> None:
-    """Set the phone of a file, which the patient has confirmed in person; it decides which account is the owner."""
-    tx.execute(
-        """
-        UPDATE patients SET phone_sealed = %(phone_sealed)s, phone_blind = %(phone_blind)s, changed_at = %(now)s
-        WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s
-        """,
-        phone_sealed=phones.seal(tenant_id, patients.TABLE_NAME, pati_id, phone),
-        phone_blind=phones.compute_blind_index(tenant_id, phone),
-        now=clock.now(),
-        pati_id=pati_id,
-        tenant_id=tenant_id,
-    )
 
 
 def _get_own_identity(tx: Tx, tenant_id: int, pati_id: int) -> bytes:

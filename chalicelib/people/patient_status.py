@@ -20,3 +20,13 @@ class VerificationMethod(StrEnum):
     CARD = "card"  # the number of a visit card
     FRONT_DESK = "front_desk"  # staff saw the document
     REGISTRATION = "registration"  # staff saw the document when they registered a booking
+
+
+# Whether the phone of a file p, if it is verified, proves that it is of the owner of account a. It proves nothing once
+# an account has lost the number, because another person may get it (patients.phone_unconfirmed_since), until the front
+# desk confirms it or another one (patient_identity/file_phones.py). A limited account must confirm first that its phone
+# was not given to another person.
+PROVES_OWNER_SQL = """
+    (COALESCE(p.phone_blind = a.phone_blind, FALSE) AND p.phone_unconfirmed_since IS NULL
+     AND a.identity_locked_at IS NULL)
+"""

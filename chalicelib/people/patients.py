@@ -53,6 +53,7 @@ class Patient:
     birthday: date | None
     phone_sealed: bytes | None
     phone_blind: bytes | None
+    phone_unconfirmed_since: int | None  # see patient_status.py
     province: str
     city: str
     county: str
@@ -300,9 +301,9 @@ def _find_current(tx: Tx, condition: str, **params: Any) -> int | None:
 
 
 _SELECT_PATIENT_SQL = """
-    SELECT tenant_id, pati_id, name, gender, birthday, phone_sealed, phone_blind, province, city, county, address,
-           cont_name, cont_relation, cont_phone_sealed, photo_key, trea_id, status, card_no, merged_into, verified_at,
-           verified_how, stored_at, description, created_by, created_at
+    SELECT tenant_id, pati_id, name, gender, birthday, phone_sealed, phone_blind, phone_unconfirmed_since, province,
+           city, county, address, cont_name, cont_relation, cont_phone_sealed, photo_key, trea_id, status, card_no,
+           merged_into, verified_at, verified_how, stored_at, description, created_by, created_at
     FROM patients
 """
 

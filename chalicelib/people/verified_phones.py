@@ -1,4 +1,4 @@
-"""The phones of verified files, by which the owner of a file is reached."""
+"""The phones of verified files, to which codes are sent (patient_status.py)."""
 
 from chalicelib.adapters.mysql import Tx
 from chalicelib.people import patients, phones
@@ -7,7 +7,8 @@ from chalicelib.people import patients, phones
 def find_for_member(tx: Tx, tenant_id: int, member_id: int) -> str:
     """Return the phone of the verified file whose identity and name a member's self-declared file claims, "" for none.
 
-    Phones abroad, to which no SMS can be sent, are left out.
+    Left out are phones abroad, to which no SMS can be sent, and those that prove nothing: unconfirmed ones, and those
+    of limited accounts.
     """
     row = tx.fetch_one(
         """
@@ -21,6 +22,12 @@ def find_for_member(tx: Tx, tenant_id: int, member_id: int) -> str:
           ON verified.pati_id = identity.pati_id AND verified.tenant_id = identity.tenant_id
         WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
           AND verified.pati_id <> m.pati_id AND verified.name_key = own.name_key
+          AND verified.phone_unconfirmed_since IS NULL
+          AND NOT EXISTS (
+            SELECT 1 FROM accounts limited
+            WHERE limited.tenant_id = verified.tenant_id AND limited.phone_blind = verified.phone_blind
+              AND limited.identity_locked_at IS NOT NULL
+          )
         ORDER BY claimed.document_id LIMIT 1
         """,
         member_id=member_id,

@@ -15,7 +15,7 @@ from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
-from chalicelib.patient_identity import bindings, merge_records, merging, splitting, verification
+from chalicelib.patient_identity import bindings, file_phones, merge_records, merging, splitting, verification
 from chalicelib.patient_identity.bindings import Binding
 from chalicelib.patient_identity.merge_records import Merge
 from chalicelib.people import (
@@ -30,7 +30,7 @@ from chalicelib.people import (
 from chalicelib.people.documents import Document
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient
-from chalicelib.staff import front_desk_store, patient_saving
+from chalicelib.staff import file_access, front_desk_store, patient_saving
 from chalicelib.staff.front_desk_models import (
     DuplicateCandidate,
     FileBinding,
@@ -48,14 +48,19 @@ from chalicelib.staff.front_desk_models import (
     VerifyPatientResponse,
 )
 from chalicelib.staff.front_desk_store import Candidate
+from chalicelib.staff.store import AccessAction
+
+OTHER_PHONE_TEXT = "该档案已有确认过的手机号，更换后原手机号的账号不再是档案本人，请填写原因"
 
 
 def verify(caller: Caller, request: VerifyPatientRequest) -> VerifyPatientResponse:
     """Verify a file whose document is in hand, or merge it into the verified file of the same person.
 
     Raises:
-        ApiError: 400 for an invalid document or one that contradicts the file, 404 if the tenant has no such file, 409
-            if the file has no document or is merged, or the identity belongs to a verified file with another name.
+        ApiError: 400 for an invalid document or one that contradicts the file; 403 (REASON_REQUIRED) without a reason
+            for a file in storage, or to replace a phone that proves whose the file is; 404 if the tenant has no such
+            file; 409 if the file has no document or is merged, or the identity belongs to a verified file with another
+            name.
     """
     field_encryption.preload_keys()
     document = _parse_document(caller, request)
@@ -169,17 +174,29 @@ def _verify(
 ) -> tuple[verification.VerifiedFile, Patient, list[Binding]]:
     """Return the verified file and the accounts that have it."""
     tenant_id, how = caller.tenant_id, VerificationMethod.FRONT_DESK
+    named = patients.get(tx, tenant_id, request.pati_id)
     if document:
-        file = patients.get(tx, tenant_id, request.pati_id)
         try:
-            documents.require_match(document.id_type, document.number, file.birthday, file.gender)
+            documents.require_match(document.id_type, document.number, named.birthday, named.gender)
         except ValueError as error:
             raise ApiError(errors.BAD_PARAMETER, f"pati_id_number：{error}") from None
     verified = verification.verify_in_person(tx, caller, request.pati_id, document, how, request.reason or "")
-    if request.pati_phone:
-        verification.confirm_phone(tx, tenant_id, verified.pati_id, request.pati_phone)
     file = patients.get(tx, tenant_id, verified.pati_id)
+    for opened in {named.pati_id: named, file.pati_id: file}.values():
+        file_access.open_file(tx, caller, opened, AccessAction.CHANGED, request.reason)
+    if request.pati_phone:
+        was_verified = named.status == PatientStatus.VERIFIED or verified.merge_id is not None
+        _confirm_phone(tx, caller, file, request, was_verified=was_verified)
     return verified, file, bindings.list_of_patient(tx, tenant_id, verified.pati_id)
+
+
+def _confirm_phone(tx: Tx, caller: Caller, file: Patient, request: VerifyPatientRequest, *, was_verified: bool) -> None:
+    """Set the phone that proves whose a file is, for a reason if another phone has proved it."""
+    phone_blind = phones.compute_blind_index(caller.tenant_id, request.pati_phone)
+    is_proof = was_verified and file.phone_blind is not None and file.phone_unconfirmed_since is None
+    if is_proof and file.phone_blind != phone_blind and not request.reason:
+        raise ApiError(errors.REASON_REQUIRED, OTHER_PHONE_TEXT)
+    file_phones.change(tx, caller, file, request.pati_phone, AuditAction.VERIFY_PATIENT, request.reason or "")
 
 
 def _list_merges(tx: Tx, caller: Caller, pati_id: int) -> list[PatientMerge]:

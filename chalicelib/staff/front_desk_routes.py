@@ -1,6 +1,6 @@
 """Endpoints with which the front desk identifies patients (manager_service). routes.py adds the group's other ones."""
 
-from chalicelib.errors import CONFLICT, NOT_FOUND
+from chalicelib.errors import CONFLICT, NOT_FOUND, REASON_REQUIRED
 from chalicelib.http.routing import IdempotencyKeyHeader
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.staff import front_desk
@@ -29,13 +29,18 @@ DESK_ROLES = [Role.SERVICE_STAFF, Role.ADMIN]
 NOT_FOUND_OR_CONFLICT = [NOT_FOUND, CONFLICT]
 
 
-@routes.post("/pati_service/manager_service/verify_patient", callers=DESK_ROLES, errors=NOT_FOUND_OR_CONFLICT)
+@routes.post(
+    "/pati_service/manager_service/verify_patient",
+    callers=DESK_ROLES,
+    errors=[NOT_FOUND, CONFLICT, REASON_REQUIRED],
+)
 def verify_patient(caller: Caller, body: VerifyPatientRequest) -> VerifyPatientResponse:
     """核验患者身份
 
     With the patient's document in hand. A file of the same document and name that is verified already takes the file
     over (merge_id); with another name, 409: compare the two, and use merge_patients. Ask the patient whether the bound
-    accounts are theirs.
+    accounts are theirs. `pati_phone` decides which account is the owner; replacing a confirmed one needs a reason, as
+    does a file in storage (10105).
     """
     return front_desk.verify(caller, body)
 

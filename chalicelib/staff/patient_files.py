@@ -129,6 +129,7 @@ def _build_info(caller: Caller, file: PatientFile) -> PatientInfo:
         pati_birthday=_format_day(patient.birthday),
         pati_age=formatting.format_age(_format_day(patient.birthday), clock.today()),
         pati_phone=patients.decrypt_phone(patient),
+        phone_confirmed=patient.phone_blind is not None and patient.phone_unconfirmed_since is None,
         pati_create_time=clock.format_wire_time(patient.created_at),
         pati_group_id=str(group.label_id) if group else "",
         pati_group_name=group.name if group else "",

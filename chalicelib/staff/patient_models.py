@@ -121,6 +121,10 @@ class PatientInfo(WireModel):
     pati_birthday: str = Field(examples=["1990-05-17"])
     pati_age: str = Field(examples=["36岁"])
     pati_phone: str = Field(examples=["13800000001"])
+    phone_confirmed: bool = Field(
+        description="手机号可证明档案归属；否：号码可能已属他人，只供联系，当面确认后用 verify_patient 登记",
+        examples=[True],
+    )
     pati_create_time: str = Field(examples=["2026-01-05 09:30:00"])
     pati_group_id: str = Field(examples=["1"])
     pati_group_name: str = Field(examples=["慢病"])

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http import identity_fields
-from chalicelib.identity.callers import Caller
+from chalicelib.identity.callers import Caller, Role
 from chalicelib.outbox import outbox
-from chalicelib.patient_identity import verification
+from chalicelib.patient_identity import file_phones, verification
 from chalicelib.patient_identity.verification import DocumentConflictError
 from chalicelib.people import (
     documents,
@@ -180,6 +181,10 @@ def _update(tx: Tx, caller: Caller, pati_id: int, form: PatientForm) -> None:
     file_access.open_file(tx, caller, patient, AccessAction.CHANGED, request.reason)
     if patient.status == PatientStatus.MERGED:
         raise ApiError(errors.CONFLICT, f"该档案已合并到患者号 {patient.merged_into}")
+    if patients.decrypt_phone(patient) != request.pati_phone:
+        cause, reason = AuditAction.SAVE_PATIENT, request.reason or ""
+        is_confirmed = caller.role != Role.DOCTOR  # the front desk decides whose a file is
+        file_phones.change(tx, caller, patient, request.pati_phone, cause, reason, is_confirmed=is_confirmed)
     patients.update(tx, tenant_id, pati_id, _merge_details(patient, request))
     _update_documents(tx, caller, patient, form)
     for document in patient_documents.list_of_patient(tx, tenant_id, pati_id):

@@ -80,7 +80,8 @@ def test_confirmed_phone_decides_whose_account_owns_the_file(hospital: Hospital,
     declared = declare(wang, number, phone=wang.phone)
     [binding] = verify_patient(hospital.desk, declared.pati_id).data["bindings"]
     assert binding["is_owner"] is True
-    [binding] = verify_patient(hospital.desk, declared.pati_id, pati_phone="+852 9123 4567").data["bindings"]
+    new = {"pati_phone": "+852 9123 4567", "reason": "本人到场"}
+    [binding] = verify_patient(hospital.desk, declared.pati_id, **new).data["bindings"]
     assert binding["is_owner"] is False
     assert staff_client.get_patient_info(hospital.desk, declared.pati_id).data["pati_phone"] == "+85291234567"
 

@@ -1,5 +1,6 @@
 """Requests about an account as a whole: closing it, changing its phone, confirming its owner."""
 
+import json
 from typing import Any
 
 from chalicelib import clock
@@ -39,6 +40,20 @@ def list_audit(hospital: Hospital) -> list[tuple[str, str, str, str]]:
     return [
         (row["action"], row["actor"].decode(), row["subject"].decode(), row["reason"])
         for row in list_rows("audit_log", hospital)
+    ]
+
+
+def list_audit_details(hospital: Hospital, action: str, subject: str) -> list[dict[str, Any]]:
+    """Return actor, key, reason and detail of the entries of an action and what it was done to."""
+    return [
+        {
+            "actor": row["actor"].decode(),
+            "key_id": row["key_id"],
+            "reason": row["reason"],
+            **(json.loads(row["detail"]) if row["detail"] else {}),
+        }
+        for row in list_rows("audit_log", hospital)
+        if (row["action"], row["subject"].decode()) == (action, subject)
     ]
 
 

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import BookingOrigin, BookingStatus, PaymentState
-from chalicelib.people.patient_status import PatientStatus
+from chalicelib.people.patient_status import PROVES_OWNER_SQL, PatientStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,9 @@ class DeskBooking:
 def find_file(tx: Tx, tenant_id: int, pati_id: int) -> FileToBook | None:
     """Return a patient file that is not merged into another one, or None."""
     rows = tx.fetch_all(
-        """
+        f"""
         SELECT p.pati_id, p.status, m.user_id, m.member_id,
-               p.status = %(verified)s AND p.phone_blind = a.phone_blind AND a.identity_locked_at IS NULL AS is_owner
+               p.status = %(verified)s AND {PROVES_OWNER_SQL} AS is_owner
         FROM patients p
         LEFT JOIN (members m JOIN accounts a ON a.user_id = m.user_id AND a.closed_at IS NULL)
             ON m.pati_id = p.pati_id AND m.live = 1
