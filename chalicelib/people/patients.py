@@ -213,7 +213,7 @@ def assign_card_number(tx: Tx, tenant_id: int, pati_id: int) -> str:
 
 
 def list_double_submissions(tx: Tx, tenant_id: int, details: PatientDetails, created_by: int) -> list[int]:
-    """Return the files with these details and no document that a person has just created without an idempotency key.
+    """Return the unverified files with these details that a person has just created without an idempotency key.
 
     Lock the person before (double_submission.lock_sender).
     """
@@ -221,9 +221,9 @@ def list_double_submissions(tx: Tx, tenant_id: int, details: PatientDetails, cre
         f"""
         {_SELECT_PATIENT_SQL}
         WHERE tenant_id = %(tenant_id)s AND name_key = %(name_key)s AND created_by = %(created_by)s
-          AND created_at > %(since)s AND idempotency_key IS NULL
-          AND NOT EXISTS (SELECT 1 FROM patient_documents d WHERE d.pati_id = patients.pati_id)
+          AND created_at > %(since)s AND idempotency_key IS NULL AND status = %(declared)s
         """,
+        declared=PatientStatus.DECLARED,
         tenant_id=tenant_id,
         name_key=names.build_key(details.name),
         created_by=created_by,

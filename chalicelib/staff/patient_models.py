@@ -48,7 +48,7 @@ class DocumentFields(WireModel):
 
     id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["03"])
     id_number: IdNumberText = Field(examples=["E12345678"])
-    verified: OptionalBoolean = Field(None, description="false：未核对原件，只登记（用于已有档案）；空：已核对")
+    verified: OptionalBoolean = Field(None, description="false：未核对原件，只登记，不能证明身份；空：已核对")
 
 
 class SavePatientRequest(WireModel):

@@ -1,10 +1,9 @@
 """Create and change patient files as staff, who see a person's document.
 
-A new file with a document is verified, unless the person has a verified file already, which is changed then. Changing a
-self-declared file does not verify it.
+A new file with a document that staff have seen is verified, unless the person has a verified file already, which is
+changed then. Changing a self-declared file does not verify it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chalicelib import errors
@@ -30,7 +29,7 @@ from chalicelib.people import (
 from chalicelib.people.documents import Document, IdType
 from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
-from chalicelib.people.patient_status import PatientStatus
+from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient, PatientDetails
 from chalicelib.staff import file_access, labels, store
 from chalicelib.staff.label_models import Label
@@ -52,9 +51,19 @@ class PatientForm:
     request: SavePatientRequest
     primary: Document | None
     further: list[Document] | None  # None: the form does not change them
-    unseen: frozenset[bytes]  # number_blind of documents of an existing file that staff do not have in hand
+    unseen: frozenset[bytes]  # number_blind of documents that staff do not have in hand
     guardian: Guardian | None
     idempotency_key: str | None
+
+    @property
+    def documents(self) -> list[Document]:
+        """All documents of the form, each once, the primary one first."""
+        listed = [*([self.primary] if self.primary else []), *(self.further or [])]
+        return list({one.number_blind: one for one in listed}.values())
+
+    def is_seen(self, document: Document) -> bool:
+        """Return whether staff have a document in hand; else it is entered only, and proves nothing."""
+        return document.number_blind not in self.unseen
 
 
 def save(caller: Caller, request: SavePatientRequest, idempotency_key: str | None) -> SavePatientResponse:
@@ -118,8 +127,9 @@ def _parse(caller: Caller, request: SavePatientRequest, idempotency_key: str | N
     further = None if listed is None else [build(one.id_type, one.id_number, "documents.id") for one in listed]
     pairs = zip(further or [], listed or [], strict=True)
     unseen = [document.number_blind for document, fields in pairs if fields.verified is False]
-    if primary is None and further and not request.pati_id:
-        primary, *further = further  # of a new file, any document that staff have seen proves the identity
+    if primary is None and further and not request.pati_id:  # any document that staff have seen proves a new file
+        primary = next((one for one in further if one.number_blind not in unseen), further[0])
+        further = [one for one in further if one is not primary]
     guardian = identity_fields.parse_guardian(request.guardian) if request.guardian else None
     return PatientForm(request, primary, further, frozenset(unseen), guardian, idempotency_key)
 
@@ -134,9 +144,9 @@ def parse_protocol_type(value: str, field: str) -> IdType:
 
 def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, list[LabelRecord]]:
     tenant_id, request = caller.tenant_id, form.request
-    if not (request.pati_id or form.primary or form.idempotency_key):
+    if not (request.pati_id or any(map(form.is_seen, form.documents)) or form.idempotency_key):
         double_submission.lock_sender(tx, tenant_id, caller.principal)
-        if earlier := _find_double_submission(tx, caller, request):
+        if earlier := _find_double_submission(tx, caller, form):
             return earlier
     if pati_id := request.pati_id or _find_verified(tx, tenant_id, form):
         _update(tx, caller, pati_id, form)
@@ -156,8 +166,12 @@ def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, l
 
 
 def _find_verified(tx: Tx, tenant_id: int, form: PatientForm) -> int | None:
-    """Return the verified file with the document of a form. Raises ApiError(CONFLICT) if it has another name."""
-    if form.primary is None:
+    """Return the verified file with the document of a form that staff have seen, None if there is none.
+
+    Raises:
+        ApiError: 409 if it has another name.
+    """
+    if form.primary is None or not form.is_seen(form.primary):
         return None
     pati_id = patient_documents.find_verified_by_identity(tx, tenant_id, form.primary.identity_blind)
     if pati_id and not names.are_equal(patients.get(tx, tenant_id, pati_id).name, form.request.pati_name):
@@ -167,11 +181,15 @@ def _find_verified(tx: Tx, tenant_id: int, form: PatientForm) -> int | None:
 
 def _create(tx: Tx, caller: Caller, form: PatientForm) -> int:
     tenant_id, user_id, details = caller.tenant_id, caller.user_id, _build_details(form.request)
-    insert: Callable[..., int] = patients.insert_verified if form.primary else patients.insert_declared
-    pati_id = insert(tx, tenant_id, details, form.primary, user_id, idempotency_key=form.idempotency_key)
-    for document in form.further or []:
-        _require_unowned(tx, tenant_id, pati_id, document)
-        patient_documents.add(tx, tenant_id, pati_id, document, user_id, claim=form.primary is not None)
+    found = form.documents
+    first = found[0] if found else None
+    pati_id = patients.insert_declared(tx, tenant_id, details, first, user_id, idempotency_key=form.idempotency_key)
+    for document in found:
+        if document is not first or not form.is_seen(document):  # which a concurrent request may claim: `_save` repeats
+            _require_unowned(tx, tenant_id, pati_id, document)
+        patient_documents.add(tx, tenant_id, pati_id, document, user_id)
+    if proved := [one.identity_blind for one in found if form.is_seen(one)]:
+        patients.mark_verified(tx, tenant_id, pati_id, VerificationMethod.FRONT_DESK, user_id, proved)
     return pati_id
 
 
@@ -217,10 +235,9 @@ def _update_documents(tx: Tx, caller: Caller, patient: Patient, form: PatientFor
     is_verified = patient.status == PatientStatus.VERIFIED
     before = patient_documents.list_of_patient(tx, tenant_id, pati_id)
     keeps_primary = "pati_id_number" not in form.request.model_fields_set
-    added = [*([form.primary] if form.primary else []), *(form.further or [])]
-    present = {one.number_blind for one in before}
+    added, present = form.documents, {one.number_blind for one in before}
     for document in added:
-        is_seen = document.number_blind not in form.unseen
+        is_seen = form.is_seen(document)
         if document.number_blind not in present or (is_verified and is_seen):
             _require_unowned(tx, tenant_id, pati_id, document)
             verification.add_document(tx, caller, patient, document, is_seen=is_seen)
@@ -263,15 +280,15 @@ def _require_unowned(tx: Tx, tenant_id: int, pati_id: int, document: Document) -
         raise DocumentConflictError("该证件号码已建档", owner)
 
 
-def _find_double_submission(
-    tx: Tx, caller: Caller, request: SavePatientRequest
-) -> tuple[int, list[LabelRecord]] | None:
+def _find_double_submission(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, list[LabelRecord]] | None:
     """Return the file and the labels that the same form has just created, None if there is none."""
+    request, numbers = form.request, {one.number_blind for one in form.documents}
     requested = {request.pati_group_id, *(label.label_id for label in request.labels or [])} - {None}
     details = _build_details(request)
     for pati_id in patients.list_double_submissions(tx, caller.tenant_id, details, caller.user_id):
+        filed = {one.number_blind for one in patient_documents.list_of_patient(tx, caller.tenant_id, pati_id)}
         patient_labels = store.list_patient_labels(tx, pati_id)
-        if {label.label_id for label in patient_labels} == requested:
+        if filed == numbers and {label.label_id for label in patient_labels} == requested:
             return pati_id, patient_labels
     return None
 

@@ -59,6 +59,55 @@ def test_any_document_verifies_a_new_file(hospital: Hospital) -> None:
     assert (response.status, response.error) == (409, "该证件号码已用另一姓名建档")
 
 
+UNSEEN = {"verified": False}
+
+
+def list_seen(person: Person, pati_id: str) -> list[tuple[str, bool]]:
+    return [(one["id_number"], one["verified"]) for one in get_patient_info(person, pati_id).data["documents"]]
+
+
+def test_unseen_document_does_not_verify_a_new_file(hospital: Hospital) -> None:
+    unseen = [{"id_type": "03", "id_number": "E12345678", **UNSEEN}]
+    pati_id = create_patient_file(hospital.desk, documents=unseen)
+    assert create_patient_file(hospital.desk, documents=unseen) == pati_id, "a double click"
+    assert get_status(hospital.desk, pati_id) == ("declared", False, False)
+    assert list_seen(hospital.desk, pati_id) == [("E12345678", False)]
+    assert list_rows("patient_identities", hospital) == []
+    other = create_patient_file(hospital.desk, documents=[{**unseen[0], "id_number": "E87654321"}])
+    verified = create_patient_file(hospital.desk, **PASSPORT)
+    assert len({pati_id, other, verified}) == 3
+    assert get_status(hospital.desk, verified) == ("verified", True, True)
+
+
+def test_form_may_say_that_its_first_document_is_unseen(hospital: Hospital) -> None:
+    unseen = [{"id_type": "03", "id_number": "E12345678", **UNSEEN}]
+    pati_id = create_patient_file(hospital.desk, **PASSPORT, documents=unseen)
+    assert get_status(hospital.desk, pati_id) == ("declared", False, False)
+    seen = {"id_type": "06", "id_number": "H12345678"}
+    verified = create_patient_file(hospital.desk, **PASSPORT, documents=[*unseen, seen])
+    assert get_status(hospital.desk, verified) == ("verified", True, True)
+    assert list_seen(hospital.desk, verified) == [("E12345678", False), ("H12345678", True)]
+
+
+def test_seen_document_verifies_a_new_file_and_the_unseen_ones_stay_so(hospital: Hospital) -> None:
+    number = build_unused_id_number()
+    documents = [{"id_type": "03", "id_number": "E12345678", **UNSEEN}, {"id_type": "99", "id_number": number}]
+    pati_id = create_patient_file(hospital.desk, documents=documents)
+    assert create_patient_file(hospital.desk, documents=documents) == pati_id, "a double click"
+    assert list_seen(hospital.desk, pati_id) == [(number, True), ("E12345678", False)]
+    assert create_patient_file(hospital.desk, **PASSPORT) != pati_id, "the passport is still anybody's"
+
+
+def test_unseen_document_of_a_verified_file_is_a_conflict(hospital: Hospital) -> None:
+    pati_id = create_patient_file(hospital.desk, **PASSPORT)
+    before = get_patient_info(hospital.desk, pati_id).data
+    unseen = [{"id_type": "03", "id_number": "E12345678", **UNSEEN}]
+    response = save_patient(hospital.desk, documents=unseen, pati_phone="13800000099")
+    assert (response.status, response.error) == (409, "该证件号码已建档")
+    assert find(hospital.desk) == [pati_id]
+    assert get_patient_info(hospital.desk, pati_id).data == before
+
+
 def test_doctors_do_not_see_card_numbers(hospital: Hospital) -> None:
     pati_id = create_patient_file(hospital.desk, pati_id_number=build_unused_id_number())
     assert get_patient_info(hospital.chen, pati_id, reason="会诊").data["card_no"] == ""
