@@ -11,6 +11,7 @@ from infra.functions import (
     EXTERNAL_OUTBOX,
     LONG_POLLS,
     OUTBOX,
+    SIGN_IN_FUNCTIONS,
     SMS_FUNCTIONS,
     get_resource_name,
     import_value,
@@ -83,6 +84,11 @@ def _build_log_alarms(names: list[str]) -> Json:
     pattern = '{ $.event = "sms budget used up" }'
     senders = [get_resource_name(name) for name in SMS_FUNCTIONS]
     alarms |= _build_log_alarm("SmsBudgetUsedUp", senders, pattern, text)
+    text = "Many wrong passwords or codes came from one network: filter event = 'many wrong passwords'"
+    pattern = '{ $.event = "many wrong passwords" }'
+    alarms |= _build_log_alarm(
+        "PasswordGuessing", [get_resource_name(name) for name in SIGN_IN_FUNCTIONS], pattern, text
+    )
     text = "Tencent does not verify captchas, and codes are sent without: filter event = 'captcha not verified'"
     pattern = '{ $.event = "captcha not verified" }'
     alarms |= _build_log_alarm("CaptchaFailing", [get_resource_name(CAPTCHA_FUNCTION)], pattern, text, threshold=5)

@@ -12,6 +12,7 @@ LONG_POLLS = "notify"  # the group whose requests wait for events
 OUTBOX, EXTERNAL_OUTBOX = "run_outbox", "run_outbox_external"
 SMS_FUNCTIONS = ("accounts", EXTERNAL_OUTBOX)  # the functions that request codes and that send them
 CAPTCHA_FUNCTION = "accounts"
+SIGN_IN_FUNCTIONS = ("accounts", "staff")  # the functions that check passwords
 STAGE = "api"  # api_gateway_stage; a reference would be a circular dependency of functions and stage
 WEBSOCKET_HOST = "${WebsocketAPI}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 

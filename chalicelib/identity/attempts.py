@@ -8,6 +8,7 @@ elsewhere nor guesses for other phones count, and the network has a quota for th
 that others in the network cannot lock out the owner for long (docs/decisions/0026).
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from chalicelib.errors import ApiError
 from chalicelib.identity import addresses, known_networks, quotas
 from chalicelib.identity.quotas import Quota
 from chalicelib.people.roles import PersonKind
+
+logger = logging.getLogger(__name__)
 
 MAX_TRIES = 5  # for one phone from one network
 MAX_TRIES_PER_PHONE = 20  # from all networks in which its owner is not known
@@ -130,9 +133,11 @@ def is_network_locked(tenant_id: int, kind: PersonKind, network: str) -> bool:
 
 def count_network_failure(tenant_id: int, kind: PersonKind, network: str) -> None:
     """Count a failure or a rejected request against its network. If that is locked, nothing is written."""
-    limits = {_name_network(kind, network): MAX_TRIES_PER_ADDRESS}
+    subject = _name_network(kind, network)
     with suppress(ApiError):
-        mysql.run_transaction(lambda tx: _count_failure(tx, tenant_id, limits))
+        failures = mysql.run_transaction(lambda tx: _count_failure(tx, tenant_id, {subject: MAX_TRIES_PER_ADDRESS}))
+        if failures[subject] >= MAX_TRIES_PER_ADDRESS:
+            _report_guessing(tenant_id, kind)
 
 
 def build_lockout_error(text: str = TOO_MANY_TRIES_TEXT, duration: int = LOCKOUT_DURATION) -> ApiError:
@@ -177,10 +182,11 @@ def _consume_password_try(tx: Tx, guess: _Guess) -> None:
             guess.of_phone: MAX_TRIES_PER_PHONE,
             guess.of_network: MAX_TRIES_PER_ADDRESS,
         }
-        _count_failure(tx, guess.tenant_id, limits, TOO_MANY_TRIES_TEXT + hint)
+        failures = _count_failure(tx, guess.tenant_id, limits, TOO_MANY_TRIES_TEXT + hint)
+        if failures[guess.of_network] >= MAX_TRIES_PER_ADDRESS:
+            _report_guessing(guess.tenant_id, guess.kind)
         return
-    key = (guess.tenant_id, guess.of_phone_and_network, _build_known_quota())
-    if wait := quotas.find_wait(tx, *key) or quotas.use(tx, *key):
+    if wait := _use_known_quota(tx, guess):
         seconds = -(-wait // clock.SECOND)
         raise ApiError(errors.TOO_MANY_REQUESTS, f"尝试次数过多，请{seconds}秒后再试{hint}", retry_after=seconds)
 
@@ -189,13 +195,33 @@ def _is_known(tx: Tx, guess: _Guess) -> bool:
     return known_networks.is_known(tx, guess.tenant_id, guess.kind, guess.phone_blind, guess.network)
 
 
+def _use_known_quota(tx: Tx, guess: _Guess) -> int:
+    """Use up a try of a phone from a network in which its owner is known; return the microseconds to wait, or 0.
+
+    The network has as many for all such phones together. They lock nobody out, but their end raises an alarm: somebody
+    guesses one password for many accounts.
+    """
+    phone, network, quota = guess.of_phone_and_network, guess.of_network, _build_known_quota()
+    waits = quotas.find_waits(tx, guess.tenant_id, [phone, network], quota)
+    if waits[network]:
+        _report_guessing(guess.tenant_id, guess.kind)
+    if waits[phone]:
+        return waits[phone]
+    subjects = [phone] if waits[network] else [phone, network]
+    return quotas.use_each(tx, guess.tenant_id, subjects, quota)[phone]
+
+
+def _report_guessing(tenant_id: int, kind: PersonKind) -> None:
+    logger.warning("many wrong passwords", extra={"ids": {"tenant_id": tenant_id, "kind": kind}})  # raises an alarm
+
+
 def _build_known_quota() -> Quota:
     return Quota(MAX_TRIES_FROM_KNOWN_NETWORK, KNOWN_NETWORK_INTERVAL)
 
 
 def _restore_password_try(tx: Tx, guess: _Guess) -> None:
     if _is_known(tx, guess):
-        quotas.give_back(tx, guess.tenant_id, guess.of_phone_and_network, _build_known_quota())
+        quotas.give_back(tx, guess.tenant_id, _build_known_quota(), guess.of_phone_and_network, guess.of_network)
     else:
         _restore(tx, guess.tenant_id, guess.of_phone_and_network, guess.of_phone, guess.of_network)
 
@@ -206,7 +232,7 @@ def _count_failure(
     limits: Mapping[str, int],
     text: str = TOO_MANY_TRIES_TEXT,
     duration: int = LOCKOUT_DURATION,
-) -> None:
+) -> Mapping[str, int]:
     """Count one failure of each subject.
 
     Args:
@@ -214,17 +240,21 @@ def _count_failure(
         text: of the error.
         duration: of the lock; after such a time without failures, all of a subject are forgotten.
 
+    Returns:
+        The failures of each subject, with this one.
+
     Raises:
         ApiError: 429 if one of them has as many. Nothing has been written, unless concurrent requests have reached the
             limit: the transaction must be rolled back.
     """
-    now = clock.now()
+    now, failures = clock.now(), dict[str, int]()
     for is_counted in (False, True):
         failures = _find_failures(tx, tenant_id, limits, now - duration)
         if any(failures.get(subject, 0) >= limit + is_counted for subject, limit in limits.items()):
             raise build_lockout_error(text, duration)
         if not is_counted:
             _increment(tx, tenant_id, limits, now, duration)
+    return failures
 
 
 def _name_network(kind: PersonKind, network: str) -> str:

@@ -3,6 +3,7 @@
 A bucket is one value, the time at which it will be full. tenant_id is 0 for those that all hospitals share.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib import clock
@@ -21,8 +22,13 @@ class Quota:
 
 def find_wait(tx: Tx, tenant_id: int, subject: str, quota: Quota) -> int:
     """Return the microseconds until a subject may use its quota once more, 0 if it may now."""
-    used = _find_used(tx, tenant_id, subject, quota, clock.now())
-    return max(used - (quota.burst - 1) * quota.interval, 0)
+    return find_waits(tx, tenant_id, [subject], quota)[subject]
+
+
+def find_waits(tx: Tx, tenant_id: int, subjects: Sequence[str], quota: Quota) -> dict[str, int]:
+    """Return the same for several subjects."""
+    used = _find_used(tx, tenant_id, subjects, quota, clock.now())
+    return {subject: max(used[subject] - (quota.burst - 1) * quota.interval, 0) for subject in subjects}
 
 
 def use(tx: Tx, tenant_id: int, subject: str, quota: Quota) -> int:
@@ -31,47 +37,58 @@ def use(tx: Tx, tenant_id: int, subject: str, quota: Quota) -> int:
     Returns:
         0, or the microseconds to wait if it is used up: then the transaction must be rolled back.
     """
+    return use_each(tx, tenant_id, [subject], quota)[subject]
+
+
+def use_each(tx: Tx, tenant_id: int, subjects: Sequence[str], quota: Quota) -> dict[str, int]:
+    """Use the quotas of several subjects once; return the same for each.
+
+    The order of the subjects is that in which their rows are locked. Where the transaction is not rolled back, a quota
+    stays used up.
+    """
     now = clock.now()
-    tx.execute(
-        """
-        INSERT INTO quotas (tenant_id, subject, full_at)
-        VALUES (%(tenant_id)s, %(subject)s, %(now)s + %(interval)s)
+    tx.execute_many(
+        f"""
+        INSERT INTO quotas (tenant_id, subject, full_at) VALUES (%(tenant_id)s, %(subject)s, %(full_at)s)
         ON DUPLICATE KEY UPDATE
-            full_at = IF(full_at BETWEEN %(now)s AND %(latest)s, full_at, %(now)s) + %(interval)s
+            full_at = VALUES(full_at)
+                + IF(full_at BETWEEN VALUES(full_at) - {quota.interval}
+                        AND VALUES(full_at) + {quota.interval * quota.burst + CLOCK_TOLERANCE},
+                    LEAST(full_at - VALUES(full_at) + {quota.interval}, {quota.interval * quota.burst}), 0)
         """,
-        tenant_id=tenant_id,
-        subject=subject.encode(),
-        now=now,
-        latest=_find_latest(quota, now),
-        interval=quota.interval,
+        [
+            {"tenant_id": tenant_id, "subject": subject.encode(), "full_at": now + quota.interval}
+            for subject in subjects
+        ],
     )
-    return max(_find_used(tx, tenant_id, subject, quota, now) - quota.burst * quota.interval, 0)
+    used = _find_used(tx, tenant_id, subjects, quota, now)
+    return {subject: max(used[subject] - quota.burst * quota.interval, 0) for subject in subjects}
 
 
-def give_back(tx: Tx, tenant_id: int, subject: str, quota: Quota) -> None:
+def give_back(tx: Tx, tenant_id: int, quota: Quota, *subjects: str) -> None:
     """Undo `use`. A quota of which nothing is used stays as it is."""
     tx.execute(
         """
         UPDATE quotas SET full_at = full_at - %(interval)s
-        WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s AND full_at > %(now)s
+        WHERE tenant_id = %(tenant_id)s AND subject IN %(subjects)s AND full_at > %(now)s
         """,
         tenant_id=tenant_id,
-        subject=subject.encode(),
+        subjects=[subject.encode() for subject in subjects],
         now=clock.now(),
         interval=quota.interval,
     )
 
 
-def _find_used(tx: Tx, tenant_id: int, subject: str, quota: Quota, now: int) -> int:
-    """Return the microseconds until a bucket is full."""
-    full_at = tx.fetch_value(
-        "SELECT full_at FROM quotas WHERE tenant_id = %(tenant_id)s AND subject = %(subject)s",
+def _find_used(tx: Tx, tenant_id: int, subjects: Sequence[str], quota: Quota, now: int) -> dict[str, int]:
+    """Return the microseconds until each bucket is full.
+
+    One that is full later than it can be is from a clock that was wrong, and counts as full.
+    """
+    rows = tx.fetch_all(
+        "SELECT subject, full_at FROM quotas WHERE tenant_id = %(tenant_id)s AND subject IN %(subjects)s",
         tenant_id=tenant_id,
-        subject=subject.encode(),
+        subjects=[subject.encode() for subject in subjects],
     )
-    return full_at - now if full_at and now <= full_at <= _find_latest(quota, now) + quota.interval else 0
-
-
-def _find_latest(quota: Quota, now: int) -> int:
-    """Return the latest time at which a bucket can be full. A later one is from a clock that was wrong, and ignored."""
-    return now + quota.burst * quota.interval + CLOCK_TOLERANCE
+    latest = now + (quota.burst + 1) * quota.interval + CLOCK_TOLERANCE
+    full_at = {row["subject"].decode(): row["full_at"] for row in rows if now <= row["full_at"] <= latest}
+    return {subject: full_at.get(subject, now) - now for subject in subjects}

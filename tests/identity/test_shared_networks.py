@@ -1,12 +1,13 @@
 """Many share the address of a hospital's network: wrong passwords from it lock out nobody who is known there."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from chalicelib import clock
+from chalicelib import clock, logs
 from chalicelib.adapters import mysql
 from chalicelib.identity import attempts
 from tests.identity.test_known_addresses import exhaust_tries, sign_in
@@ -17,6 +18,7 @@ from tests.support.accounts_client import post_from
 from tests.support.client import ApiResponse
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
+from tests.support.metric_filters import get_pattern, matches
 from tests.support.staff_client import STAFF_PATH
 from tests.support.threads import run_in_threads
 
@@ -152,6 +154,76 @@ def test_ipv6_network_is_known_as_a_whole(hospital: Hospital) -> None:
     assert sign_in(STAFF, hospital.chen, "2001:db8:7:1:ffff::9").status == 200
     exhaust_tries(STAFF, hospital.chen)
     assert sign_in(STAFF, hospital.chen, "2001:db8:7:2::1").status == 429
+
+
+class TestAlarm:
+    """One password is tried for many accounts that are known in a network, or many for those that are not."""
+
+    @pytest.fixture
+    def find_alarms(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
+        """Return a function that returns the log lines of this test that raise the alarm."""
+        caplog.handler.setFormatter(logs.JsonFormatter())
+        pattern = get_pattern("PasswordGuessing")
+        return lambda: [line for line in map(json.loads, caplog.text.splitlines()) if matches(pattern, line)]
+
+    @pytest.fixture
+    def few_tries(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(attempts, "MAX_TRIES_FROM_KNOWN_NETWORK", 4)
+        monkeypatch.setattr(attempts, "MAX_TRIES_PER_ADDRESS", 4)
+
+    @pytest.mark.usefixtures("few_tries")
+    def test_is_raised_for_guesses_of_many_known_accounts(self, hospital: Hospital, find_alarms: Any) -> None:
+        doctors = (hospital.chen, hospital.zhou)
+        for doctor in doctors:
+            assert sign_in(STAFF, doctor, HOSPITAL_NETWORK).status == 200
+        assert [guess(doctor, 2) for doctor in doctors] == [[401] * 2] * 2
+        assert find_alarms() == []
+        assert guess(hospital.zhou, 1) == [401]
+        [line] = find_alarms()
+        assert (line["tenant_id"], line["kind"]) == (hospital.tenant_id, "staff")
+        assert [sign_in(STAFF, doctor, HOSPITAL_NETWORK).status for doctor in doctors] == [200, 200]
+
+    @pytest.mark.usefixtures("few_tries")
+    def test_is_not_raised_by_signing_in(self, hospital: Hospital, find_alarms: Any) -> None:
+        for _ in range(9):
+            assert sign_in(STAFF, hospital.chen, HOSPITAL_NETWORK).status == 200
+        assert guess(hospital.chen, 4) == [401] * 4
+        assert find_alarms() == []
+
+    @pytest.mark.usefixtures("few_tries")
+    def test_is_raised_when_a_network_is_locked(self, hospital: Hospital, find_alarms: Any) -> None:
+        assert guess(hospital.chen, 3) == [401] * 3
+        assert find_alarms() == []
+        assert guess(hospital.zhou, 1) == [401]
+        assert len(find_alarms()) == 1
+        assert guess(hospital.zhou, 5) == [429] * 5
+        assert len(find_alarms()) == 1
+
+    @pytest.mark.usefixtures("few_tries")
+    def test_tries_come_back(self, hospital: Hospital, later: Any, find_alarms: Any) -> None:
+        for doctor in (hospital.chen, hospital.zhou):
+            sign_in(STAFF, doctor, HOSPITAL_NETWORK)
+            guess(doctor, 2)
+        later(60)
+        guess(hospital.chen, 1)
+        assert find_alarms() == []
+        guess(hospital.zhou, 1)
+        assert len(find_alarms()) == 1
+
+    def test_concurrent_guesses_of_many_accounts_are_counted(
+        self, hospital: Hospital, find_alarms: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """More than the quota at once do not make it full again."""
+        doctors = (hospital.chen, hospital.zhou, hospital.desk, hospital.admin)
+        for doctor in doctors:
+            sign_in(STAFF, doctor, HOSPITAL_NETWORK)
+        monkeypatch.setattr(attempts, "MAX_TRIES_FROM_KNOWN_NETWORK", 6)
+        run_in_threads([partial(guess, doctor, 6) for doctor in doctors])
+        assert len(find_alarms()) >= 24 - 6 - len(doctors)
+        before = len(find_alarms())
+        for doctor in doctors:
+            sign_in(STAFF, doctor, HOSPITAL_NETWORK, "wrong")
+        assert len(find_alarms()) == before + 4
 
 
 class TestSecondFactor:
