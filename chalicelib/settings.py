@@ -129,30 +129,38 @@ def _load(env: "os._Environ[str]") -> Settings:
         **_read_code_limits(env),
         uploads=_read_upload_settings(env),
         rate_limits=env.get("RATE_LIMITS", ""),
-        trusted_proxies=int(env.get("TRUSTED_PROXIES", "0")),
-        max_body_bytes=int(env.get("BODY_LIMIT", str(1024 * 1024))),
+        trusted_proxies=_read_int(env, "TRUSTED_PROXIES", "0", least=0),
+        max_body_bytes=_read_int(env, "BODY_LIMIT", str(1024 * 1024)),
     )
+
+
+def _read_int(env: "os._Environ[str]", name: str, default: str, *, least: int = 1) -> int:
+    """Return an integer. Raises ValueError at the start of the process, not in the request that needs it first."""
+    text = env.get(name, default)
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ValueError(f"{name}={text}: must be an integer, at least {least}")
+    return int(text)
 
 
 def _read_code_limits(env: "os._Environ[str]") -> dict[str, Any]:
     return {
-        "hourly_codes_per_address": int(env.get("CODES_OF_ADDRESS", "100")),
-        "hourly_codes_per_hospital": int(env.get("CODES_OF_HOSPITAL", "1000")),
-        "daily_codes_per_phone": int(env.get("CODES_OF_PHONE", "30")),
+        "hourly_codes_per_address": _read_int(env, "CODES_OF_ADDRESS", "100"),
+        "hourly_codes_per_hospital": _read_int(env, "CODES_OF_HOSPITAL", "1000"),
+        "daily_codes_per_phone": _read_int(env, "CODES_OF_PHONE", "30"),
     }
 
 
 def _read_upload_settings(env: "os._Environ[str]") -> UploadSettings:
     return UploadSettings(
-        forms_per_day=int(env.get("UPLOAD_FORMS_PER_DAY", "500")),
-        bytes_per_day=int(env.get("UPLOAD_BYTES_PER_DAY", str(2 * 1024**3))),
+        forms_per_day=_read_int(env, "UPLOAD_FORMS_PER_DAY", "500"),
+        bytes_per_day=_read_int(env, "UPLOAD_BYTES_PER_DAY", str(2 * 1024**3)),
     )
 
 
 def _read_session_settings(env: "os._Environ[str]") -> dict[str, Any]:
     return {
-        "token_days": int(env.get("TOKEN_DAYS", "30")),
-        "staff_idle_minutes": int(env.get("STAFF_IDLE_MINUTES", "30")),
+        "token_days": _read_int(env, "TOKEN_DAYS", "30"),
+        "staff_idle_minutes": _read_int(env, "STAFF_IDLE_MINUTES", "30", least=0),
         "staff_second_factor": env.get("STAFF_SECOND_FACTOR", "") == "1",
     }
 
@@ -169,7 +177,7 @@ def _read_urls(env: "os._Environ[str]") -> dict[str, Any]:
 def _read_database_settings(env: "os._Environ[str]") -> dict[str, Any]:
     return {
         "database_url": env.get("DATABASE_URL", "mysql://root@127.0.0.1:3306/zhenxun"),
-        "database_pool_size": int(env.get("DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1")),
+        "database_pool_size": _read_int(env, "DATABASE_POOL", "16" if "AWS_LAMBDA_FUNCTION_NAME" not in env else "1"),
         "database_wait_seconds": float(env.get("DATABASE_WAIT", "5")),
         "database_timeout_seconds": float(env.get("DATABASE_TIMEOUT", "5")),
         "slow_statement_ms": float(env.get("SLOW_STATEMENT_MS", "500")),
@@ -191,14 +199,19 @@ def _read_sms_settings(env: "os._Environ[str]") -> SmsSettings:
 
 
 def _read_captcha_settings(env: "os._Environ[str]") -> CaptchaSettings:
-    return CaptchaSettings(
+    captcha = CaptchaSettings(
         app_id=env.get("CAPTCHA_APP_ID", ""),
         app_secret=env.get("CAPTCHA_APP_SECRET", ""),
         key_id=env.get("CAPTCHA_KEY_ID", ""),
         key_secret=env.get("CAPTCHA_KEY_SECRET", ""),
-        daily_free_codes=int(env.get("CAPTCHA_FREE_CODES", "5")),
+        daily_free_codes=_read_int(env, "CAPTCHA_FREE_CODES", "5"),
         endpoint_url=env.get("CAPTCHA_ENDPOINT_URL", "").rstrip("/"),
     )
+    if captcha.app_id:
+        _read_int(env, "CAPTCHA_APP_ID", "")
+        if not (captcha.app_secret and captcha.key_id and captcha.key_secret):
+            raise ValueError("CAPTCHA_APP_ID needs CAPTCHA_APP_SECRET, CAPTCHA_KEY_ID and CAPTCHA_KEY_SECRET")
+    return captcha
 
 
 settings = _load(os.environ)

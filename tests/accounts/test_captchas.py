@@ -1,7 +1,7 @@
 """Captchas before codes by SMS, verified by a fake of Tencent that checks our signature."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +48,21 @@ def tencent(monkeypatch: pytest.MonkeyPatch) -> Iterator[TencentCaptcha]:
 def configure(monkeypatch: pytest.MonkeyPatch, captcha: Any) -> None:
     for module in (captchas, tencent_captcha):
         monkeypatch.setattr(module, "settings", replace(settings, captcha=captcha))
+
+
+CountAlarms = Callable[[str], int]
+
+
+@pytest.fixture
+def count_alarms(caplog: pytest.LogCaptureFixture) -> CountAlarms:
+    """Return a function that counts the log lines of this test that feed an alarm."""
+    caplog.handler.setFormatter(logs.JsonFormatter())
+
+    def count(alarm: str) -> int:
+        lines = [json.loads(line) for line in caplog.text.splitlines()]
+        return len([line for line in lines if matches(get_pattern(alarm), line)])
+
+    return count
 
 
 @pytest.fixture
@@ -168,18 +183,17 @@ def test_codes_are_sent_without_a_captcha_while_tencent_fails(
     address: str,
     failure: str,
     caplog: pytest.LogCaptureFixture,
+    count_alarms: CountAlarms,
     provider: Provider,
 ) -> None:
     use_up_free_codes(hospital, address)
     tencent.failure = failure
-    caplog.clear()
-    caplog.handler.setFormatter(logs.JsonFormatter())
     assert request(hospital, "13820000009", address).code == 10108, "the page still has to ask"
     assert request(hospital, "13820000009", address, ("tr03anything*", "@abcd")).status == 200
     outbox.run_due_jobs(Queue.EXTERNAL)
     assert "13820000009" in [phone for phone, _ in provider.sent]
-    lines = [json.loads(line) for line in caplog.text.splitlines()]
-    assert len([line for line in lines if matches(get_pattern("CaptchaFailing"), line)]) == 1
+    assert count_alarms("CaptchaFailing") == 1
+    assert count_alarms("CaptchaRejected") == 0
     assert "tr03anything" not in caplog.text
 
 
@@ -205,27 +219,34 @@ def test_other_limits_remain_while_tencent_fails(
 
 @pytest.mark.parametrize("failure", ["InvalidParameterValue", "MissingParameter", "UnknownParameter.X"])
 def test_nonsense_does_not_count_as_a_failure_of_tencent(
-    hospital: Hospital, tencent: TencentCaptcha, address: str, failure: str
+    hospital: Hospital, tencent: TencentCaptcha, address: str, failure: str, count_alarms: CountAlarms
 ) -> None:
     use_up_free_codes(hospital, address)
     tencent.failure = failure
     assert request(hospital, "13820000009", address, tencent.issue_ticket()).code == 10108
+    assert [count_alarms(alarm) for alarm in ("CaptchaFailing", "CaptchaRejected")] == [0, 1]
 
 
 @pytest.mark.parametrize("field", ["key_id", "key_secret", "app_secret", "app_id"])
-def test_fake_rejects_other_keys(
-    hospital: Hospital, tencent: TencentCaptcha, address: str, field: str, monkeypatch: pytest.MonkeyPatch
+def test_wrong_keys_raise_an_alarm(
+    hospital: Hospital,
+    tencent: TencentCaptcha,
+    address: str,
+    field: str,
+    count_alarms: CountAlarms,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The fake would not notice a missing signature otherwise."""
+    """Whether codes are then sent without, or none is."""
     ours = replace(settings.captcha, app_id=APP_ID, daily_free_codes=FREE, endpoint_url=tencent.url)
     changes: dict[str, Any] = {field: "190000002" if field == "app_id" else "another"}
     configure(monkeypatch, replace(ours, **changes))
     use_up_free_codes(hospital, address)
     response = request(hospital, "13820000009", address, tencent.issue_ticket())
+    alarms = [count_alarms(alarm) for alarm in ("CaptchaFailing", "CaptchaRejected")]
     if field in ("app_secret", "app_id"):
-        assert response.code == 10108
+        assert (response.code, alarms) == (10108, [0, 1])
     else:
-        assert (response.status, tencent.addresses) == (200, []), "the call failed"
+        assert (response.status, tencent.addresses, alarms) == (200, [], [1, 0]), "the call failed"
 
 
 @pytest.mark.usefixtures("tencent")

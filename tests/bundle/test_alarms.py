@@ -53,6 +53,7 @@ def test_failures_of_the_api_and_functions_raise_alarms(package: Package) -> Non
         "SmsBudgetUsedUp",
         "PasswordGuessing",
         "CaptchaFailing",
+        "CaptchaRejected",
     }
     topic = [{"Fn::ImportValue": {"Fn::Sub": "${Environment}-Alarms"}}]
     assert all(one["AlarmActions"] == one["OKActions"] == topic for one in find_alarms(package).values())
@@ -78,17 +79,16 @@ def test_alarms_on_log_lines_read_the_logs_of_their_functions(package: Package) 
     assert find_watched_functions(package, "ErrorsLogged") == {"Payment", *SOCKETS, *JOBS}
     assert find_watched_functions(package, "JobsFailing") == WORKERS
     assert find_watched_functions(package, "WechatRefusing") == {"Wechat", "RunOutboxExternal"}
-    assert [find_watched_functions(package, name) for name in ("SmsBudgetUsedUp", "CaptchaFailing")] == [
-        {"Accounts", "RunOutboxExternal"},
-        {"Accounts"},
-    ]
+    assert find_watched_functions(package, "SmsBudgetUsedUp") == {"Accounts", "RunOutboxExternal"}
+    assert find_watched_functions(package, "CaptchaFailing") == {"Accounts"}
+    assert find_watched_functions(package, "CaptchaRejected") == {"Accounts"}
     assert find_watched_functions(package, "PasswordGuessing") == {"Accounts", "Staff"}
     assert [find_watched_functions(package, f"{worker}Late") for worker in sorted(WORKERS)] == [
         {worker} for worker in sorted(WORKERS)
     ]
     assert (
         len(find_resources(package.template, "AWS::Logs::MetricFilter"))
-        == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2 + 3 + 2
+        == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2 + 3 + 3
     )
 
 
