@@ -88,11 +88,11 @@ def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:
     if code_hash:
         sms_codes.consume(tx, tenant_id, account.phone_blind or b"", CodePurpose.CLOSE_ACCOUNT, code_hash)
     for member in owned:
-        members.remove(tx, tenant_id, member.member_id, user_id)
+        members.remove(tx, tenant_id, member.member_id, user_id, now)
     if pati_ids := {member.pati_id for member in owned if member.pati_id}:
         closing_store.store_files(tx, tenant_id, pati_ids, now)
     file_phones.release(tx, caller, user_id, AuditAction.CLOSE_ACCOUNT)
-    account_states.close(tx, tenant_id, user_id)
+    account_states.close(tx, tenant_id, user_id, now)
     tokens.revoke_all(tx, tenant_id, caller.principal)
     openids.unbind_all(tx, tenant_id, user_id)
     export_store.expire_all(tx, tenant_id, user_id, now)

@@ -27,6 +27,22 @@ def take_from_storage(tx: Tx, tenant_id: int, pati_id: int) -> None:
     )
 
 
+def refresh_storage(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> None:
+    """Put files into storage whose last account was closed, and take out those that an account has."""
+    tx.execute(
+        """
+        UPDATE patients p SET p.stored_at = (
+            SELECT IF(m.live IS NULL AND m.removed_at = a.closed_at, a.closed_at, NULL)
+            FROM members m JOIN accounts a ON a.user_id = m.user_id
+            WHERE m.pati_id = p.pati_id AND m.tenant_id = p.tenant_id
+            ORDER BY m.live DESC, m.removed_at DESC LIMIT 1)
+        WHERE p.tenant_id = %(tenant_id)s AND p.pati_id IN %(pati_ids)s
+        """,
+        tenant_id=tenant_id,
+        pati_ids=pati_ids,
+    )
+
+
 def refresh_latest_visits(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> None:
     """Set the latest registered visit of files from their bookings."""
     tx.execute(

@@ -94,17 +94,24 @@ def replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, re
         )
 
 
-def restore_member(tx: Tx, tenant_id: int, member_id: int) -> None:
-    """Let a member that `replace_member` has removed live again, unless its account is closed."""
+def restore_member(tx: Tx, tenant_id: int, member_id: int, other_id: int) -> bool:
+    """Let a member that `replace_member` has removed live again; return False if it stays removed.
+
+    It does if the member that took its place was removed meanwhile, by whoever decided that. It is removed as that one
+    then. The members of a closed account were removed with it.
+    """
     tx.execute(
         """
-        UPDATE members m JOIN accounts a ON a.user_id = m.user_id AND a.closed_at IS NULL
-        SET m.live = 1, m.removed_at = NULL, m.removed_by = NULL
+        UPDATE members m JOIN members o ON o.member_id = %(other_id)s AND o.tenant_id = m.tenant_id
+        SET m.live = o.live, m.removed_at = o.removed_at, m.removed_by = o.removed_by
         WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s
         """,
+        other_id=other_id,
         member_id=member_id,
         tenant_id=tenant_id,
     )
+    sql = "SELECT live FROM members WHERE member_id = %(member_id)s AND tenant_id = %(tenant_id)s"
+    return tx.fetch_value(sql, member_id=member_id, tenant_id=tenant_id) is not None
 
 
 def list_booked_of_member(tx: Tx, tenant_id: int, member_id: int) -> list[int]:

@@ -1,8 +1,11 @@
 """Split merged patient files again.
 
 A split gives the source back what the merge moved and the target still has, with the bookings that the moved members
-have made since. Merges in a row (A into B, B into C) may be split in any order: A takes its own from C, and nothing
-that B or C had without it, and the record of B's merge no longer names what was A's.
+have made since. What others have decided since stays: a member that the merge replaced lives again only if the one that
+took its place does, and a file whose last account was closed meanwhile is in storage.
+
+Merges in a row (A into B, B into C) may be split in any order: A takes its own from C, and nothing that B or C had
+without it, and the record of B's merge no longer names what was A's.
 """
 
 from collections.abc import Collection
@@ -43,6 +46,8 @@ def split(tx: Tx, tenant_id: int, merge_id: int, actor: Caller, reason: str) -> 
         raise FilesChangedError
     _give_back(tx, files[holder], record)
     merging.set_merged_into(tx, tenant_id, source, record.moved.status, None)
+    if not patient_documents.list_identities(tx, tenant_id, source):  # staff have removed its documents meanwhile
+        patients.mark_declared(tx, tenant_id, source)
     merge_records.mark_split(tx, tenant_id, merge_id, actor.user_id)
     merging.record(tx, tenant_id, AuditAction.SPLIT_PATIENTS, holder, actor, reason, source, merge_id)
     notices.enqueue_split(tx, tenant_id, merge_id)
@@ -77,6 +82,7 @@ def _give_back(tx: Tx, holder: Patient, record: Merge) -> None:
         passed_on = list(takewhile(lambda one: one.moved.guardian, later))
         guardians.move(tx, tenant_id, holders[len(passed_on)], new)
     file_moves.refresh_latest_visits(tx, tenant_id, (old, new))
+    file_moves.refresh_storage(tx, tenant_id, (old, new))
     for one in later:
         merge_records.set_moved(tx, tenant_id, one.merge_id, _subtract(one.moved, moved))
 
@@ -90,12 +96,12 @@ def _give_back_members(tx: Tx, record: Merge, later: Collection[Merge], holder: 
         others = _list_successors(one, by_later)
         member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, others, one.member_id)
         member_moves.set_member_of_sessions(tx, tenant_id, one.conversation_ids, others, one.member_id)
-        archived = {*one.archived_ids, *(id_ for other in by_later for id_ in other.archived_ids)}
-        own = {*one.archived_ids, *one.conversation_ids}
-        member_moves.set_archived(tx, tenant_id, sorted(archived & own), None)
     member_moves.set_file_of_members(tx, tenant_id, member_ids, holder, source)
     for one in replaced:
-        member_moves.restore_member(tx, tenant_id, one.member_id)
+        if member_moves.restore_member(tx, tenant_id, one.member_id, _list_successors(one, by_later)[-1]):
+            archived = {*one.archived_ids, *(id_ for other in by_later for id_ in other.archived_ids)}
+            own = {*one.archived_ids, *one.conversation_ids}
+            member_moves.set_archived(tx, tenant_id, sorted(archived & own), None)
     merging.move_bookings_of_members(tx, tenant_id, holder, source, member_ids, record.moved.book_ids)
     member_moves.hold_free_times(tx, tenant_id, holder)
 

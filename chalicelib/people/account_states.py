@@ -85,8 +85,8 @@ def lift_limit(tx: Tx, tenant_id: int, user_id: int) -> None:
     )
 
 
-def close(tx: Tx, tenant_id: int, user_id: int) -> None:
-    """Close an account: its phone and password are removed."""
+def close(tx: Tx, tenant_id: int, user_id: int, now: int) -> None:
+    """Close an account: its phone and password are removed. Its members are removed at the same instant."""
     tx.execute(
         """
         UPDATE accounts
@@ -95,7 +95,7 @@ def close(tx: Tx, tenant_id: int, user_id: int) -> None:
         """,
         user_id=user_id,
         tenant_id=tenant_id,
-        now=clock.now(),
+        now=now,
     )
 
 

@@ -160,14 +160,16 @@ def find_own(tx: Tx, tenant_id: int, user_id: int, member_id: int) -> OwnMember 
     return OwnMember(row["member_id"], row["pati_id"], bool(row["is_live"])) if row else None
 
 
-def remove(tx: Tx, tenant_id: int, member_id: int, removed_by: int | None) -> None:
+def remove(tx: Tx, tenant_id: int, member_id: int, removed_by: int | None, now: int | None = None) -> None:
     """Remove a live member: it books and consults no more. The account's next member becomes the default one.
 
     The member's consultations are archived, so nobody writes to them any more. Call it after locking the account.
 
     Args:
         removed_by: user_id of the account, the file's owner or a member of staff; None for a job.
+        now: when the account is closed, if that is the cause.
     """
+    now = now or clock.now()
     removed = tx.execute(
         """
         UPDATE members SET live = NULL, is_default = 0, removed_at = %(now)s, removed_by = %(removed_by)s
@@ -176,7 +178,7 @@ def remove(tx: Tx, tenant_id: int, member_id: int, removed_by: int | None) -> No
         member_id=member_id,
         tenant_id=tenant_id,
         removed_by=removed_by,
-        now=clock.now(),
+        now=now,
     )
     if not removed:
         return
@@ -189,7 +191,7 @@ def remove(tx: Tx, tenant_id: int, member_id: int, removed_by: int | None) -> No
         """,
         member_id=member_id,
         tenant_id=tenant_id,
-        now=clock.now(),
+        now=now,
     )
     _choose_default(tx, tenant_id, member_id)
 
