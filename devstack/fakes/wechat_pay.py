@@ -22,12 +22,13 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay import api_v2, api_v3
+from chalicelib.adapters.wechat_pay import api_v2, api_v3, bill_files
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, SignType
 from chalicelib.settings import settings
 from devstack import console
 from devstack.fakes import wechat_pay_keys, wechat_pay_protocol_v2, wechat_pay_protocol_v3, wechat_pay_rules
 from devstack.fakes.wechat import Server
+from devstack.fakes.wechat_pay_bills import BillChanges
 from devstack.fakes.wechat_pay_keys import Signer
 from devstack.fakes.wechat_pay_rules import HttpRequest, HttpResponse, Order, Refund
 
@@ -42,8 +43,9 @@ class WeChatPay:
         merchants: by mch_id.
         signers: by serial: a public key and a platform certificate.
         signing_serial: the signer in use.
-        failures: by action (prepay, query, close, refund, query_refund), the error code or HTTP status to return, or
-            "" for a malformed response.
+        failures: by action (prepay, query, close, refund, query_refund, trade_bill, fund_bill, download_bill), the
+            error code or HTTP status to return, or "" for a malformed response.
+        bill_changes: how the bills differ from the orders and refunds.
         signs_with_wrong_key: sign responses and notifications with a key that is not WeChat Pay's.
         on_event: called with a summary of each new order, payment and refund.
         settles_refunds_at_once: set refunds to SUCCESS and notify the hospital as soon as they are requested.
@@ -58,6 +60,8 @@ class WeChatPay:
     refunds: dict[str, Refund] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str | int] = field(default_factory=dict)
+    bill_changes: BillChanges = field(default_factory=BillChanges)
+    bill_files: dict[str, bytes] = field(default_factory=dict)  # to be downloaded, by token
     on_event: Callable[[str], None] = lambda _: None
     signs_with_wrong_key: bool = False
     settles_refunds_at_once: bool = False
@@ -211,7 +215,7 @@ def run_server(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
 @contextlib.contextmanager
 def replace_real_server(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay]:
     """Serve a fake and have this process use it instead of WeChat Pay."""
-    adapters = (api_v2, api_v3)
+    adapters = (api_v2, api_v3, bill_files)
     before = [vars(adapter)["settings"] for adapter in adapters]
     with run_server(tls) as pay:
         set_api_url(pay.url)
@@ -224,7 +228,7 @@ def replace_real_server(tls: ssl.SSLContext | None = None) -> Iterator[WeChatPay
 
 def set_api_url(url: str) -> None:
     """Have this process call WeChat Pay at another address."""
-    for adapter in (api_v2, api_v3):
+    for adapter in (api_v2, api_v3, bill_files):
         vars(adapter)["settings"] = replace(settings, wechat_pay_url=url)
 
 

@@ -1,12 +1,14 @@
 """The server side of WeChat Pay API v2."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import secrets
 import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -14,7 +16,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant, SignType
-from devstack.fakes import wechat_pay_rules
+from devstack.fakes import wechat_pay_bills, wechat_pay_rules
 from devstack.fakes.wechat_pay_rules import HttpRequest, HttpResponse, Order, Refund, WeChatPayError
 
 if TYPE_CHECKING:
@@ -34,7 +36,11 @@ ACTIONS_BY_PATH = {
     "/pay/closeorder": "close",
     "/secapi/pay/refund": "refund",
     "/pay/refundquery": "query_refund",
+    "/pay/downloadbill": "trade_bill",
+    "/pay/downloadfundflow": "fund_bill",
 }
+CERTIFICATE_PATHS = ("/secapi/", "/pay/downloadfundflow")
+BILL_ERRORS = {"creating": "Bill Creating", "none": "No Bill Exist", "out of range": "invalid bill_date"}
 
 
 def handle_request(pay: "WeChatPay", request: HttpRequest) -> HttpResponse:
@@ -51,6 +57,8 @@ def handle_request(pay: "WeChatPay", request: HttpRequest) -> HttpResponse:
         merchant, fields = authenticate(pay, request)
     except WeChatPayError as error:
         return 200, _to_xml({"return_code": "FAIL", "return_msg": error.code}), XML_HEADERS
+    if action in ("trade_bill", "fund_bill"):
+        return _download_bill(pay, merchant, fields, action, failure)
     try:
         with pay.lock:
             if failure:
@@ -79,7 +87,7 @@ def authenticate(pay: "WeChatPay", request: HttpRequest) -> tuple[Merchant, Fiel
     if fields["sign"] != compute_signature(merchant.key, fields, fields.get("sign_type", SignType.MD5)):
         raise WeChatPayError("签名错误")
     required_certificate = (
-        ssl.PEM_cert_to_DER_cert(merchant.certificate) if request.path.startswith("/secapi/") else None
+        ssl.PEM_cert_to_DER_cert(merchant.certificate) if request.path.startswith(CERTIFICATE_PATHS) else None
     )
     if required_certificate and required_certificate != request.certificate and pay.url.startswith("https:"):
         raise WeChatPayError("证书验证失败")
@@ -144,6 +152,29 @@ ACTION_HANDLERS: dict[str, Callable[["WeChatPay", Merchant, Fields], Fields]] = 
     "refund": refund,
     "query_refund": query_refund,
 }
+
+
+def _download_bill(
+    pay: "WeChatPay", merchant: Merchant, fields: Fields, action: str, failure: str | None
+) -> HttpResponse:
+    """Return a bill, or an unsigned error in XML: its fields depend on the bill."""
+    is_trade = action == "trade_bill"
+    build = wechat_pay_bills.build_trade_bill if is_trade else wechat_pay_bills.build_fund_bill
+    try:
+        if failure:
+            raise WeChatPayError(failure)
+        if not is_trade and (fields["sign_type"], fields["account_type"]) != (SignType.HMAC_SHA256, "Basic"):
+            raise WeChatPayError("PARAM_ERROR")
+        day = datetime.strptime(fields["bill_date"], "%Y%m%d").date()  # of Shanghai
+        content = b"\xef\xbb\xbf" + build(pay, merchant, day).encode()
+    except (WeChatPayError, wechat_pay_bills.NoBillError) as error:
+        text = BILL_ERRORS[error.reason] if isinstance(error, wechat_pay_bills.NoBillError) else error.code
+        code = text.upper().replace(" ", "_")
+        details = {"return_msg": text, "error_code": "20002"} if is_trade else {"result_code": "FAIL", "err_code": code}
+        return 200, _to_xml({"return_code": "FAIL" if is_trade else "SUCCESS", **details}), XML_HEADERS
+    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    headers = {"Content-Type": "text/plain", **({} if is_trade else {"Digest": f"SHA={digest}"})}
+    return 200, gzip.compress(content) if fields.get("tar_type") == "GZIP" else content, headers
 
 
 def build_payment_notification(pay: "WeChatPay", order: Order) -> "SignedMessage":

@@ -1,10 +1,13 @@
 """The server side of WeChat Pay API v3: verifies requests, signs responses, encrypts notifications."""
 
 import base64
+import gzip
+import hashlib
 import json
 import re
 import secrets
 from collections.abc import Callable
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from chalicelib import clock
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
-from devstack.fakes import wechat_pay_keys, wechat_pay_rules
+from devstack.fakes import wechat_pay_bills, wechat_pay_keys, wechat_pay_rules
 from devstack.fakes.wechat_pay_rules import MAX_CLOCK_SKEW, HttpRequest, HttpResponse, Order, Refund, WeChatPayError
 
 if TYPE_CHECKING:
@@ -25,6 +28,13 @@ Json = dict[str, Any]
 AUTHORIZATION_SCHEME = "WECHATPAY2-SHA256-RSA2048 "
 ORDER_PATH = "/v3/pay/transactions/out-trade-no/"
 REFUNDS_PATH = "/v3/refund/domestic/refunds"
+DOWNLOAD_PATH = "/v3/billdownload/file"
+BILL_ACTIONS = {
+    "/v3/bill/tradebill": "trade_bill",
+    "/v3/bill/fundflowbill": "fund_bill",
+    DOWNLOAD_PATH: "download_bill",
+}
+BILL_ERROR_CODES = {"creating": "STATEMENT_CREATING", "none": "NO_STATEMENT_EXIST", "out of range": "INVALID_REQUEST"}
 TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00")
 
 
@@ -44,6 +54,8 @@ def handle_request(pay: "WeChatPay", request: HttpRequest) -> HttpResponse:
             if failure:
                 raise WeChatPayError(failure)
             merchant = authenticate(pay, request)
+            if action == "download_bill":
+                return _download_bill(pay, request)
             result = ACTION_HANDLERS[action](pay, merchant, request)
         status, body = (204, b"") if result is None else (200, _to_json(result))
     except WeChatPayError as error:
@@ -62,6 +74,8 @@ def _get_action(method: str, path: str) -> str:
         return "prepay"
     if path.startswith(ORDER_PATH):
         return "close" if method == "POST" and path.endswith("/close") else "query"
+    if path in BILL_ACTIONS:
+        return BILL_ACTIONS[path]
     return "refund" if method == "POST" else "query_refund"
 
 
@@ -146,7 +160,48 @@ def query_refund(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> 
     return _build_refund(wechat_pay_rules.get_refund(pay, merchant, request.path.removeprefix(f"{REFUNDS_PATH}/")))
 
 
+def request_trade_bill(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> Json:
+    """Return where the trade bill of a day can be downloaded."""
+    return _request_bill(pay, merchant, request, "bill_type", "ALL", wechat_pay_bills.build_trade_bill)
+
+
+def request_fund_bill(pay: "WeChatPay", merchant: Merchant, request: HttpRequest) -> Json:
+    """Return where the fund flow bill of a day can be downloaded."""
+    return _request_bill(pay, merchant, request, "account_type", "BASIC", wechat_pay_bills.build_fund_bill)
+
+
+def _request_bill(
+    pay: "WeChatPay",
+    merchant: Merchant,
+    request: HttpRequest,
+    name: str,
+    value: str,
+    build: Callable[["WeChatPay", Merchant, date], str],
+) -> Json:
+    query = parse_qs(urlsplit(request.path).query)
+    if query.get(name, [value]) != [value] or query.get("tar_type", ["GZIP"]) != ["GZIP"]:
+        raise WeChatPayError("PARAM_ERROR")
+    try:
+        content = build(pay, merchant, date.fromisoformat(query["bill_date"][0])).encode()
+    except wechat_pay_bills.NoBillError as error:
+        raise WeChatPayError(BILL_ERROR_CODES[error.reason]) from error
+    token = secrets.token_urlsafe(24)
+    pay.bill_files[token] = gzip.compress(content) if "tar_type" in query else content
+    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    return {"hash_type": "SHA1", "hash_value": digest, "download_url": f"{pay.url}{DOWNLOAD_PATH}?token={token}"}
+
+
+def _download_bill(pay: "WeChatPay", request: HttpRequest) -> HttpResponse:
+    """Return a bill's file, without a signature."""
+    token = parse_qs(urlsplit(request.path).query).get("token", [""])[0]
+    if token not in pay.bill_files:
+        raise WeChatPayError("INVALID_REQUEST")
+    return 200, pay.bill_files[token], {"Content-Type": "application/octet-stream"}
+
+
 ACTION_HANDLERS: dict[str, Callable[["WeChatPay", Merchant, HttpRequest], Json | None]] = {
+    "trade_bill": request_trade_bill,
+    "fund_bill": request_fund_bill,
     "prepay": prepay,
     "query": query,
     "close": close,
@@ -164,7 +219,7 @@ def build_refund_notification(pay: "WeChatPay", refund: Refund, at: int) -> "Sig
     """Return the notification of a refund."""
     fields = {**_build_refund(refund), "mchid": refund.order.merchant.mch_id, "refund_status": refund.state}
     amount = {name: value for name, value in fields["amount"].items() if name != "currency"}
-    content = {name: value for name, value in fields.items() if name != "status"}
+    content = {name: value for name, value in fields.items() if name not in ("status", "create_time")}
     return build_notification(pay, refund.order.merchant, "refund", {**content, "amount": amount}, at)
 
 
@@ -243,6 +298,7 @@ def _build_refund(refund: Refund) -> Json:
         "transaction_id": refund.order.transaction_id,
         "out_trade_no": refund.order.out_trade_no,
         "user_received_account": "支付用户零钱",
+        "create_time": _format_time(refund.created_at),
         "status": refund.state,
         "amount": {**amount, "currency": "CNY"},
         **({"success_time": _format_time(refund.settled_at)} if refund.state == "SUCCESS" else {}),

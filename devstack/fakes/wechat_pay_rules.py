@@ -72,7 +72,8 @@ class Refund:
     refund_id: str = ""
     state: str = "PROCESSING"
     settled_at: int = 0
-    requested_at: int = 0
+    requested_at: int = 0  # the latest request, from which the next one must keep its distance
+    created_at: int = 0
 
 
 def place_order(pay: "WeChatPay", order: Order) -> Order:
@@ -146,7 +147,11 @@ def create_refund(pay: "WeChatPay", merchant: Merchant, out_trade_no: str, total
     _require_refund_times(order, others)
     pay.orders[out_trade_no] = replace(order, state="REFUND")
     pay.refunds[requested.out_refund_no] = replace(
-        requested, order=order, refund_id=f"50{secrets.randbelow(10**26):026d}", requested_at=clock.now()
+        requested,
+        order=order,
+        refund_id=f"50{secrets.randbelow(10**26):026d}",
+        requested_at=clock.now(),
+        created_at=clock.now(),
     )
     pay.on_event(f"  WeChat Pay order {out_trade_no}: {requested.fee / 100:.2f} yuan refunded")
     return pay.refunds[requested.out_refund_no]

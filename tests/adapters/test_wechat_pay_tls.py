@@ -1,14 +1,18 @@
 """Refunds of v2 require TLS with the merchant certificate."""
 
+import io
 import ssl
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.adapters import https
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.client import WechatPayUnavailableError
+from chalicelib.adapters.wechat_pay.types import BillDownload, BillKind, BillStatus
 from devstack.fakes import wechat_pay as fake
 from devstack.fakes import wechat_pay_keys
 from devstack.fakes.wechat_pay import WeChatPay
@@ -57,6 +61,21 @@ def test_refund_without_certificate_is_rejected(pay: WeChatPay, monkeypatch: pyt
     result = request_refund(merchant)
     assert (result.state, result.error_code, result.error_msg) == ("", "FAIL", "证书验证失败")
     assert pay.refunds == {}
+
+
+def test_fund_flow_bill_of_v2_requires_the_certificate(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:
+    merchant, now = create_paid_order(pay, V2), clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + clock.DAY)
+    yesterday = clock.today() - timedelta(1)
+    assert wechat_pay.download_bill(merchant, BillKind.FUND, yesterday, io.BytesIO()).status == BillStatus.READY
+    download = https.download
+
+    def download_without_certificate(*arguments: Any, **named: Any) -> Any:
+        return download(*arguments, **{**named, "certificate": ""})
+
+    monkeypatch.setattr(https, "download", download_without_certificate)
+    result = wechat_pay.download_bill(merchant, BillKind.FUND, yesterday, io.BytesIO())
+    assert result == BillDownload(BillStatus.REJECTED, "证书验证失败")
 
 
 def test_untrusted_server_receives_no_request(pay: WeChatPay, monkeypatch: pytest.MonkeyPatch) -> None:

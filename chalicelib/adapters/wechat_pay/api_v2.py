@@ -8,16 +8,22 @@ Source: https://pay.weixin.qq.com/doc/v2/merchant
 """
 
 import secrets
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from html import escape
+from typing import BinaryIO
 
 from chalicelib import clock
 from chalicelib.adapters import https
+from chalicelib.adapters.wechat_pay import bill_files
 from chalicelib.adapters.wechat_pay.shared_secret import Fields, decrypt_refund_info, has_valid_signature, sign
 from chalicelib.adapters.wechat_pay.types import (
     ALREADY_REFUNDED_TEXT,
     CURRENCY,
     SUCCESS,
+    BillDownload,
+    BillKind,
+    BillStatus,
     InvalidNotificationError,
     Merchant,
     Notification,
@@ -26,6 +32,7 @@ from chalicelib.adapters.wechat_pay.types import (
     OrderResult,
     RefundResult,
     RefundStatus,
+    SignType,
     Trade,
     TradeState,
     WechatPayUnavailableError,
@@ -42,6 +49,15 @@ ACKNOWLEDGEMENT = (
 TIMEOUT_SECONDS = 5.0  # for connecting, and for each read
 # Errors after which the request may have been carried out nevertheless.
 INDETERMINATE_ERROR_CODES = frozenset({"SYSTEMERROR", "BIZERR_NEED_RETRY"})
+CONTENT_HEADERS = {"Content-Type": "text/xml", "User-Agent": "zhenxun"}
+# The documents write "NO Bill Exist" and NO_BILL_EXIST; downloadbill answers "No Bill Exist".
+# Source: https://pay.weixin.qq.com/doc/v2/merchant/4011987833, https://pay.weixin.qq.com/doc/v2/merchant/4011939779
+BILL_STATUSES = {
+    "NO BILL EXIST": BillStatus.EMPTY,
+    "NO_BILL_EXIST": BillStatus.EMPTY,
+    "BILL CREATING": BillStatus.CREATING,
+    "BILL_CREATING": BillStatus.CREATING,
+}
 REFUND_STATUSES = {
     "SUCCESS": RefundStatus.SUCCESS,
     "PROCESSING": RefundStatus.PROCESSING,
@@ -155,6 +171,39 @@ def _find_refund(response: Fields, out_refund_no: str) -> RefundResult:
     raise ValueError("response about another refund")
 
 
+def download_bill(merchant: Merchant, kind: BillKind, day: date, file: BinaryIO) -> BillDownload:
+    """Write a bill to a file; see client.download_bill.
+
+    The fund flow bill needs the merchant's certificate, and HMAC-SHA256 whatever the account's sign_type. Its header
+    Digest has the SHA-1 of what is sent, so it is requested unpacked. The trade bill has none: its totals line, which
+    bill_files reads, reveals a file that is cut off.
+    """
+    if kind == BillKind.TRADE:
+        path, parameters = "/pay/downloadbill", {"bill_type": "ALL", "tar_type": "GZIP"}
+        signer, certificate = merchant, ""
+    else:
+        path, parameters = "/pay/downloadfundflow", {"account_type": "Basic"}
+        signer = replace(merchant, sign_type=SignType.HMAC_SHA256)
+        certificate = f"{merchant.certificate}\n{merchant.private_key}"
+    body = _build_body(signer, {"bill_date": f"{day:%Y%m%d}", **parameters})
+    error = bill_files.download_and_unpack("POST", path, CONTENT_HEADERS, body, file, certificate=certificate)
+    if not error:
+        return BillDownload(BillStatus.READY)
+    return _parse_bill_error(error)
+
+
+def _parse_bill_error(content: bytes) -> BillDownload:
+    """Return the status that an error response in XML stands for. It is not signed."""
+    try:
+        response = parse_fields(content)
+    except MalformedXmlError as error:
+        raise WechatPayUnavailableError("malformed response") from error
+    code = response.get("err_code") or response.get("return_msg") or response.get("error_code") or "FAIL"
+    if code.upper() in ("SYSTEMERROR", "SYSTEM ERROR"):
+        raise WechatPayUnavailableError(code)
+    return BillDownload(BILL_STATUSES.get(code.upper(), BillStatus.REJECTED), code)
+
+
 def sign_page(merchant: Merchant, prepay_id: str, timestamp: str, nonce: str) -> str:
     """Return paySign; see client.sign_page, which checks the arguments."""
     return sign(
@@ -231,15 +280,10 @@ def _call(merchant: Merchant, path: str, parameters: Fields, certificate: str = 
 
     A response whose return_code is not SUCCESS (WeChat Pay did not understand the request) need not be signed.
     """
-    own_fields = {"appid": merchant.appid, "mch_id": merchant.mch_id, "sign_type": merchant.sign_type}
-    fields = {**parameters, **own_fields, "nonce_str": secrets.token_hex(16)}
-    fields["sign"] = sign(merchant, fields)
-    content = "".join(f"<{name}>{escape(text, quote=False)}</{name}>" for name, text in fields.items() if text)
-    url, headers = f"{settings.wechat_pay_url}{path}", {"Content-Type": "text/xml", "User-Agent": "zhenxun"}
-    body = f"<xml>{content}</xml>".encode()
+    url, body = f"{settings.wechat_pay_url}{path}", _build_body(merchant, parameters)
     try:
         status, _, raw_response = https.send_request(
-            "POST", url, headers, body, timeout=TIMEOUT_SECONDS, certificate=certificate
+            "POST", url, CONTENT_HEADERS, body, timeout=TIMEOUT_SECONDS, certificate=certificate
         )
         response = parse_fields(raw_response)
     except (ApiError, MalformedXmlError) as error:
@@ -249,6 +293,14 @@ def _call(merchant: Merchant, path: str, parameters: Fields, certificate: str = 
     if response.get("err_code") in INDETERMINATE_ERROR_CODES:
         raise WechatPayUnavailableError(response["err_code"])
     return response
+
+
+def _build_body(merchant: Merchant, parameters: Fields) -> bytes:
+    own_fields = {"appid": merchant.appid, "mch_id": merchant.mch_id, "sign_type": merchant.sign_type}
+    fields = {**parameters, **own_fields, "nonce_str": secrets.token_hex(16)}
+    fields["sign"] = sign(merchant, fields)
+    content = "".join(f"<{name}>{escape(text, quote=False)}</{name}>" for name, text in fields.items() if text)
+    return f"<xml>{content}</xml>".encode()
 
 
 def _find_error(response: Fields) -> OrderResult | None:

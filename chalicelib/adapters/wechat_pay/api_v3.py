@@ -10,16 +10,20 @@ Source: https://pay.weixin.qq.com/doc/v3/merchant/4012365342
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
-from urllib.parse import urlencode
+from datetime import date, datetime
+from typing import Any, BinaryIO
+from urllib.parse import urlencode, urlsplit
 
 from chalicelib import clock
 from chalicelib.adapters import https
+from chalicelib.adapters.wechat_pay import bill_files
 from chalicelib.adapters.wechat_pay.rsa_crypto import decrypt_resource, sign, verify
 from chalicelib.adapters.wechat_pay.types import (
     ALREADY_REFUNDED_TEXT,
     CURRENCY,
+    BillDownload,
+    BillKind,
+    BillStatus,
     InvalidNotificationError,
     Merchant,
     Notification,
@@ -43,6 +47,14 @@ TIMEOUT_SECONDS = 5.0  # for connecting, and for each read
 PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"  # of a public key's serial; that of a platform certificate is hexadecimal
 NOTIFICATION_KINDS = {"transaction": NotificationKind.PAYMENT, "refund": NotificationKind.REFUND}
 NOT_FOUND_STATUS = 404
+TOO_MANY_REQUESTS_STATUS = 429
+# Source: https://pay.weixin.qq.com/doc/v3/merchant/4012791866, https://pay.weixin.qq.com/doc/v3/merchant/4012556742
+BILL_QUERIES = {
+    BillKind.TRADE: ("/v3/bill/tradebill", {"bill_type": "ALL"}),
+    BillKind.FUND: ("/v3/bill/fundflowbill", {"account_type": "BASIC"}),
+}
+BILL_STATUSES = {"NO_STATEMENT_EXIST": BillStatus.EMPTY, "STATEMENT_CREATING": BillStatus.CREATING}
+DOWNLOAD_PATH_PREFIX = "/v3/bill"  # of a download_url
 UNSIGNED_STATUSES = frozenset({401, 429})  # unknown merchant, too many requests: these responses may be unsigned
 
 
@@ -122,6 +134,40 @@ def query_refund(merchant: Merchant, out_refund_no: str) -> RefundResult:
     if status >= 400:
         raise WechatPayUnavailableError(f"{status} {response.get('code')}")
     return parse_response(lambda: _parse_refund(response, out_refund_no))
+
+
+def download_bill(merchant: Merchant, kind: BillKind, day: date, file: BinaryIO) -> BillDownload:
+    """Write a bill to a file; see client.download_bill.
+
+    The response with the file has no signature. The one before it has, and contains the SHA-1 of the unpacked file.
+    """
+    path, parameters = BILL_QUERIES[kind]
+    query = urlencode({"bill_date": day.isoformat(), **parameters, "tar_type": "GZIP"})
+    status, response = _call(merchant, "GET", f"{path}?{query}")
+    if status == TOO_MANY_REQUESTS_STATUS:
+        raise WechatPayUnavailableError(str(status))
+    if status >= 400:
+        error_code = _parse_error(response).error_code
+        return BillDownload(BILL_STATUSES.get(error_code, BillStatus.REJECTED), error_code)
+    target, digest = parse_response(lambda: _parse_bill_location(response))
+    headers = {
+        "Authorization": _build_authorization(merchant, "GET", target, b""),
+        "Accept": "application/json",
+        "User-Agent": "zhenxun",
+    }
+    bill_files.download_and_unpack("GET", target, headers, b"", file, digest)
+    return BillDownload(BillStatus.READY)
+
+
+def _parse_bill_location(response: Json) -> tuple[str, str]:
+    """Return path with query, and digest, of a bill's file.
+
+    The host of the address is ignored: a signed request goes to no other host than WeChat Pay's.
+    """
+    parts = urlsplit(_require_text(response["download_url"]).strip())
+    if response["hash_type"] != "SHA1" or not parts.path.startswith(DOWNLOAD_PATH_PREFIX):
+        raise ValueError("not a bill's location")
+    return f"{parts.path}?{parts.query}", _require_text(response["hash_value"]).lower()
 
 
 def sign_page(merchant: Merchant, prepay_id: str, timestamp: str, nonce: str) -> str:
@@ -210,6 +256,7 @@ def _parse_refund(response: Json, out_refund_no: str) -> RefundResult:
         _require_text(response["status"]),
         _require_text(response["refund_id"]),
         _require_fen(response["amount"]["refund"]),
+        accepted_at=_parse_time(response.get("create_time")),
     )
 
 

@@ -8,11 +8,15 @@ fen.
 
 import re
 from collections.abc import Mapping
+from datetime import date
+from typing import BinaryIO
 
 from chalicelib.adapters.wechat_pay import api_v2 as v2
 from chalicelib.adapters.wechat_pay import api_v3 as v3
 from chalicelib.adapters.wechat_pay.types import (
     ApiVersion,
+    BillDownload,
+    BillKind,
     InvalidNotificationError,
     Merchant,
     Notification,
@@ -34,6 +38,7 @@ __all__ = [
     "WechatPayUnavailableError",
     "build_acknowledgement",
     "close_order",
+    "download_bill",
     "parse_notification",
     "prepay",
     "query_order",
@@ -137,6 +142,18 @@ def parse_notification(merchant: Merchant, headers: Mapping[str, str], body: byt
     if merchant.version == ApiVersion.V2:
         return v2.parse_notification(merchant, body)
     return v3.parse_notification(merchant, headers, body, now)
+
+
+def download_bill(merchant: Merchant, kind: BillKind, day: date, file: BinaryIO) -> BillDownload:
+    """Write an account's bill of a day to a file, as text in UTF-8. Nothing is written unless it is READY.
+
+    A bill exists from the next morning on and for three months. Memory is bounded, the size by MAX_BILL_BYTES.
+
+    Raises:
+        WechatPayUnavailableError: without a valid response, or if the file is not complete.
+    """
+    download = v2.download_bill if merchant.version == ApiVersion.V2 else v3.download_bill
+    return download(merchant, kind, day, file)
 
 
 def build_acknowledgement(merchant: Merchant) -> tuple[str, bytes]:

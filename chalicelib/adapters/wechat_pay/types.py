@@ -59,6 +59,22 @@ class NotificationKind(StrEnum):
     REFUND = "refund"
 
 
+class BillKind(StrEnum):
+    """The two daily bills of a merchant account."""
+
+    TRADE = "trade"  # 交易账单: the payments and the refunds initiated on the day
+    FUND = "fund"  # 资金账单: what the account's balance gained and lost
+
+
+class BillStatus(StrEnum):
+    """What WeChat Pay answered to the request for a bill."""
+
+    READY = "ready"
+    EMPTY = "empty"  # there is no bill, because nothing happened on the day
+    CREATING = "creating"  # also answered for a day on which nothing happened
+    REJECTED = "rejected"
+
+
 class WechatPayUnavailableError(Exception):
     """WeChat Pay sent no response in time, or none with a valid signature.
 
@@ -141,6 +157,15 @@ class RefundResult:
     error_code: str = ""
     error_msg: str = ""
     is_already_refunded: bool = False  # rejected because the order was fully refunded under other numbers
+    accepted_at: int = 0  # when WeChat Pay accepted the request; 0 if the response does not contain it
+
+
+@dataclass(frozen=True, slots=True)
+class BillDownload:
+    """The result of downloading a bill."""
+
+    status: BillStatus
+    error_code: str = ""  # WeChat Pay's code or text, "" for READY
 
 
 @dataclass(frozen=True, slots=True)
