@@ -45,6 +45,8 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/book_service/book/schedule": "a half-day without a booking of the member",
     "/pati_service/manager_service/register_booking": "a booking of today",
     "/pati_service/manager_service/refund_visit": "a registered visit",
+    "/pati_service/manager_service/confirm_holidays": "a year whose list of holidays is known",
+    "/pati_service/manager_service/end_makeup_day": "a make-up day",
     "/pati_service/manager_service/save_closure": "a doctor who is not disabled",
     "/pati_service/manager_service/save_schedule": "a day without a closure",
     "/pati_service/book_service/book/accept_alternative": "an alternative that is held",
@@ -141,6 +143,7 @@ RULES_BEYOND_SCHEMAS |= {
         (f"/pati_service/manager_service/{one}" for one in ("closure_preview", "save_closure")),
         "the days are within a year, and not before today",
     ),
+    "/pati_service/manager_service/save_makeup_day": "date is a coming Saturday or Sunday within a year",
     **dict.fromkeys(
         (f"{PATIENT_SERVICE_PATH}/member/{path}" for path in ("bindings", "bindings/remove")),
         "the account's phone is that of the verified file",

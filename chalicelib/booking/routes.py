@@ -1,7 +1,7 @@
 """Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service).
 
 change_routes.py has those that reschedule, and those with which staff book for patients; closure_routes.py has those
-for stopped schedules; waitlist_routes.py those of the waitlist.
+for stopped schedules; holiday_routes.py those for holidays; waitlist_routes.py those of the waitlist.
 """
 
 from chalicelib.booking.calendar import offers

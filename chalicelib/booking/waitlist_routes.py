@@ -1,6 +1,6 @@
 """Endpoints of the waitlist (候补). routes.py has the others."""
 
-from chalicelib.booking.closure_routes import routes
+from chalicelib.booking.holiday_routes import routes
 from chalicelib.booking.reservations.models import BookId
 from chalicelib.booking.waitlist import entries
 from chalicelib.booking.waitlist.models import (

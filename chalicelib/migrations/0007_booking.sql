@@ -175,6 +175,19 @@ CREATE TABLE closures (
     KEY by_day (tenant_id, to_day)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
+-- Make-up days (调休): days of a weekend on which patterns of another weekday create schedules.
+CREATE TABLE makeup_days (
+    makeup_id   BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id   BIGINT NOT NULL,
+    day         DATE NOT NULL,
+    weekday     TINYINT NOT NULL,  -- whose patterns it follows: 1 Monday to 7 Sunday
+    live        TINYINT NULL DEFAULT 1,  -- 1, or NULL when withdrawn
+    ended_at    BIGINT NULL,  -- when it was withdrawn
+    created_by  BIGINT NOT NULL,  -- user_id
+    created_at  BIGINT NOT NULL,
+    UNIQUE KEY day (tenant_id, day, live)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
 -- What patients were offered when the hospital stopped their schedule: the booking was moved to a substitute doctor, or to
 -- a slot that is held until it expires.
 CREATE TABLE alternatives (

@@ -266,6 +266,7 @@ def _list_schedules(desk: str, chen_id: str, zhou_id: str) -> dict[str, Fields]:
     first, second, *_ = _find_schedules(desk, chen_id)
     *_, last = _find_schedules(desk, zhou_id)
     [pattern, *_] = _get(f"{STAFF_PATH}/schedule_patterns", desk, doctor_id=zhou_id)["list"]
+    saturday = _format_day(104 - clock.today().isoweekday())  # that of the fifteenth week
     leave = {"doctor_id": zhou_id, "from_date": _format_day(80), "to_date": _format_day(81)}
     ended = _post(f"{STAFF_PATH}/save_closure", desk, **{**leave, "to_date": _format_day(82), "reason": "休假"})
     return {
@@ -280,6 +281,7 @@ def _list_schedules(desk: str, chen_id: str, zhou_id: str) -> dict[str, Fields]:
         f"{BOOK_PATH}/book/schedule": {"scheduleId": second["schedule_id"]},
         f"{STAFF_PATH}/stop_schedule": {"schedule_id": last["schedule_id"]},
         f"{STAFF_PATH}/save_closure": leave,
+        f"{STAFF_PATH}/save_makeup_day": {"date": saturday},
         f"{STAFF_PATH}/end_closure": {"closure_id": ended["closure_id"]},
         f"{STAFF_PATH}/save_schedule": {"schedule_id": "", "date": _format_day(90)},
         f"{STAFF_PATH}/save_schedule_pattern": {"half": "PM", "begin": "14:00", "end": "17:00"},

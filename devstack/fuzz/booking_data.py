@@ -60,12 +60,21 @@ def stop_schedules(client: Client, hospital: Hospital, dept_id: str) -> dict[str
     leave = {"doctor_id": str(hospital.zhou.user_id), **far}
     closure_id = _post(client, desk, f"{STAFF_PATH}/save_closure", **leave, reason="休假")["closure_id"]
     return {
+        **_enter_makeup_day(client),
         f"{STAFF_PATH}/save_closure": leave,
         f"{STAFF_PATH}/end_closure": {"closure_id": closure_id},
         f"{STAFF_PATH}/substitute_doctor": changes[0],
         f"{BOOKING_PATH}/accept_alternative": {"bookId": booked[0], "scheduleId": "", "serialNo": None},
         f"{BOOKING_PATH}/decline_alternative": {"bookId": booked[1]},
     }
+
+
+def _enter_makeup_day(client: Client) -> dict[str, dict[str, Any]]:
+    """Enter a Sunday that is worked on; return values by path."""
+    sunday = clock.today() + timedelta(100 - (clock.today() + timedelta(100)).isoweekday())
+    body = {"date": sunday.isoformat(), "weekday": 1}
+    makeup_id = _post(client, Role.ADMIN, f"{STAFF_PATH}/save_makeup_day", **body)["makeup_id"]
+    return {f"{STAFF_PATH}/save_makeup_day": body, f"{STAFF_PATH}/end_makeup_day": {"makeup_id": makeup_id}}
 
 
 def _post(client: Client, role: str, path: str, **body: Any) -> Any:

@@ -30,6 +30,7 @@ ID_KINDS = {
     "key_id": "key",
     "pattern_id": "pattern",
     "closure_id": "closure",
+    "makeup_id": "makeup",
     "merge_id": "merge",
     "bindingId": "binding",
     "entryId": "wait",

@@ -1,10 +1,12 @@
 """Create one id of each kind that a request can contain, for a person in a hospital."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import requests
 
 from chalicelib.adapters import mysql
+from chalicelib.booking.schedules import makeup_store
 from chalicelib.identity import internal_keys, sessions, tokens
 from tests.support import (
     booking_client,
@@ -68,7 +70,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "dept": [str(department.dept_id)],
         "schedule": [schedule_id],
         "pattern": [_create_schedule_pattern(hospital, department.dept_id, doctor)],
-        "closure": [_save_closure(hospital, doctor)],
+        **_enter_days(hospital, doctor),
         "booking": [department.book_slot(patient, schedule_id, 2)],
         "wait": [_wait(department, patient, doctor)],
         "post": [post_id],
@@ -90,10 +92,15 @@ def _wait(department: BookingDepartment, patient: Person, doctor: Person) -> str
     return str(department.join_waitlist(patient, schedule_id).data[0]["entryId"])
 
 
-def _save_closure(hospital: Hospital, doctor: Person) -> str:
+def _enter_days(hospital: Hospital, doctor: Person) -> dict[str, list[str]]:
+    """Enter a leave and a make-up day, in the past and another one for each doctor, as a hospital has each day once."""
     day = booking_client.get_iso_date(300)
     body: dict[str, Any] = {"doctor_id": doctor.user_id, "from_date": day, "to_date": day, "reason": "休假"}
-    return str(post(f"{booking_client.STAFF_PATH}/save_closure", hospital.desk.token, **body).data["closure_id"])
+    closure_id = str(post(f"{booking_client.STAFF_PATH}/save_closure", hospital.desk.token, **body).data["closure_id"])
+    past = date(2000, 1, 1) + timedelta(doctor.user_id)
+    by = hospital.admin.user_id
+    makeup_id = mysql.run_transaction(lambda tx: makeup_store.insert(tx, hospital.tenant_id, past, 1, by))
+    return {"closure": [closure_id], "makeup": [str(makeup_id)]}
 
 
 def _begin_session(person: Person) -> str:

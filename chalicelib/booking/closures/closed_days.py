@@ -56,7 +56,7 @@ def save(caller: Caller, request: SaveClosureRequest) -> SaveClosureResult:
     """
     days = _require_days(request)
     _require_allowed(caller, request.doctor_id)
-    result = mysql.run_transaction(lambda tx: _save(tx, caller, request, days))
+    result = mysql.run_transaction(lambda tx: close(tx, caller, request.doctor_id, days, request.reason))
     outbox.wake_worker()
     return result
 
@@ -102,17 +102,24 @@ def _require_days(request: ClosureDays) -> tuple[date, date]:
     return request.from_date, request.to_date
 
 
-def _save(tx: Tx, caller: Caller, request: SaveClosureRequest, days: tuple[date, date]) -> SaveClosureResult:
-    tenant_id, doctor_id = caller.tenant_id, request.doctor_id
+def close(tx: Tx, caller: Caller, doctor_id: int | None, days: tuple[date, date], reason: str) -> SaveClosureResult:
+    """Insert a closure unless there is an equal one, and stop the schedules of its days from today on.
+
+    Call outbox.wake_worker() after the commit.
+
+    Args:
+        doctor_id: None for the whole hospital.
+    """
+    tenant_id = caller.tenant_id
     closure_store.lock_tenant(tx, tenant_id, is_shared=False)
     if doctor_id and not doctors.find_for_update(tx, tenant_id, doctor_id):
         raise ApiError(errors.NOT_FOUND, "医生不存在")
     closure_id = closure_store.find_equal(tx, tenant_id, doctor_id, days) or closure_store.insert(
-        tx, tenant_id, doctor_id, days, request.reason, caller.user_id
+        tx, tenant_id, doctor_id, days, reason, caller.user_id
     )
-    schedule_ids = affected_store.lock_schedules(tx, tenant_id, doctor_id, days)
+    schedule_ids = affected_store.lock_schedules(tx, tenant_id, doctor_id, (max(days[0], clock.today()), days[1]))
     for schedule_id in schedule_ids:
-        schedule_store.stop(tx, tenant_id, schedule_id, caller.user_id, request.reason)
+        schedule_store.stop(tx, tenant_id, schedule_id, caller.user_id, reason)
         payload = {"schedule_id": schedule_id, "by": caller.user_id}
         outbox.enqueue(tx, tenant_id, Job.CANCEL_STOPPED_SCHEDULE, payload)
     return SaveClosureResult(closure_id=str(closure_id), stopped=len(schedule_ids))

@@ -12,7 +12,7 @@ from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReas
 from chalicelib.booking.calendar import availability
 from chalicelib.booking.reservations import booking_store, notifications, waitlist_store
 from chalicelib.booking.reservations.models import BookId
-from chalicelib.booking.schedules import rule_store, rules
+from chalicelib.booking.schedules import rule_store, working_days
 from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
@@ -64,7 +64,7 @@ def cancel(
     waitlist_store.enqueue_offers(tx, booking.tenant_id, booking.schedule_id, f"{book_id}:cancelled")
 
 
-def require_in_time(booking: Booking, rule: Rules, action: str) -> None:
+def require_in_time(tx: Tx, booking: Booking, rule: Rules, action: str) -> None:
     """Raise ApiError(CONFLICT) once a patient can no longer cancel or reschedule a booking.
 
     Args:
@@ -75,7 +75,7 @@ def require_in_time(booking: Booking, rule: Rules, action: str) -> None:
         deadline = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
         raise ApiError(errors.CONFLICT, f"已过{deadline}，不能{action}")
     if rule.cancel_workdays:
-        last_day = rules.get_workday_before(booking.day, rule.cancel_workdays)
+        last_day = working_days.get_workday_before(tx, booking.tenant_id, booking.day, rule.cancel_workdays)
         if clock.now() >= clock.to_instant(last_day, timedelta(hours=rule.cancel_hour)):
             raise ApiError(errors.CONFLICT, f"已过截止时间 {last_day} {rule.cancel_hour:02d}:00，不能{action}")
 
@@ -88,6 +88,6 @@ def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Booking | None:
         return None
     if booking.status != BookingStatus.BOOKED:
         raise ApiError(errors.CONFLICT, "该预约已挂号或已失约，不能取消")
-    require_in_time(booking, rule_store.load(tx, caller.tenant_id), "取消")
+    require_in_time(tx, booking, rule_store.load(tx, caller.tenant_id), "取消")
     cancel(tx, booking, CancellationReason.PATIENT, caller.user_id, EventType.BOOKING_CANCELLED)
     return booking

@@ -206,7 +206,7 @@ def _require_movable(tx: Tx, move: Move, booking: Booking, context: BookingConte
     rule = context.rules
     if not rule.reschedule_limit:
         raise ApiError(errors.CONFLICT, "本院不支持改期，请取消后重新预约")
-    cancellation.require_in_time(booking, rule, "改期")
+    cancellation.require_in_time(tx, booking, rule, "改期")
     if booking.pay_by and booking.pay_by <= clock.now() and booking.payment_state == PaymentState.UNPAID:
         raise ApiError(errors.CONFLICT, "已过支付期限，不能改期")
     changes = rescheduling_store.count_changes(tx, booking.tenant_id, booking.book_id, move.changed_by)

@@ -42,6 +42,17 @@ def list_coming(tx: Tx, tenant_id: int) -> list[Closure]:
     return [_parse(row) for row in rows]
 
 
+def list_of_hospital(tx: Tx, tenant_id: int, days: tuple[date, date]) -> list[Closure]:
+    """Return the closures of the whole hospital that include one of the days between two, inclusive."""
+    rows = tx.fetch_all(
+        f"{_SELECT} AND c.doctor_id IS NULL AND c.to_day >= %(first)s AND c.from_day <= %(last)s ORDER BY c.from_day",
+        tenant_id=tenant_id,
+        first=days[0],
+        last=days[1],
+    )
+    return [_parse(row) for row in rows]
+
+
 def is_closed(closures: list[Closure], doctor_id: int | None, day: date) -> bool:
     """Return whether a doctor, or a general clinic (None), sees no patients on a day."""
     return any(one.from_day <= day <= one.to_day and one.doctor_id in (None, doctor_id) for one in closures)

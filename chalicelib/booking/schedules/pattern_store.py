@@ -150,6 +150,19 @@ def list_ids(tx: Tx) -> list[tuple[int, int]]:
     return [(row["tenant_id"], row["pattern_id"]) for row in rows]
 
 
+def list_ids_of_weekday(tx: Tx, tenant_id: int, weekday: int) -> list[int]:
+    """Return the patterns of a hospital's weekday that have not ended."""
+    rows = tx.fetch_all(
+        """
+        SELECT pattern_id FROM schedule_patterns
+        WHERE tenant_id = %(tenant_id)s AND weekday = %(weekday)s AND live = 1 ORDER BY pattern_id
+        """,
+        tenant_id=tenant_id,
+        weekday=weekday,
+    )
+    return [row["pattern_id"] for row in rows]
+
+
 def find_doctor_id(tx: Tx, tenant_id: int, pattern_id: int) -> int | None:
     """Return the doctor of a pattern, which never changes; None for a general clinic."""
     doctor_id: int | None = tx.fetch_value(

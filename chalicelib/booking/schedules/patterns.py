@@ -3,17 +3,24 @@
 A pattern creates a schedule for each of its days once. If that schedule was stopped, changed or booked meanwhile,
 expanding the pattern again, also concurrently, does not change it. A half-day that was stopped is not created again,
 whether a pattern or a member of staff had created it. None is created on a day that is closed (closure_store.py), or
-where another schedule of the doctor overlaps.
+where another schedule of the doctor overlaps. On a make-up day (makeup_store.py), those of the weekday that it follows
+are expanded instead of those of its own.
 Ending a pattern does not affect the schedules it has created.
 """
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
-from chalicelib.booking.schedules import closure_store, pattern_store, rule_store, schedule_store, schedules
+from chalicelib.booking.schedules import (
+    closure_store,
+    makeup_store,
+    pattern_store,
+    rule_store,
+    schedule_store,
+    schedules,
+)
 from chalicelib.booking.schedules.models import (
     ListedPattern,
     PatternId,
@@ -89,18 +96,18 @@ def _expand(tx: Tx, tenant_id: int, pattern_id: int) -> int:
     pattern = pattern_store.find_for_share(tx, tenant_id, pattern_id)
     if pattern is None:  # it was ended meanwhile
         return 0
-    days = _iter_days(pattern.weekday, rule_store.load(tx, tenant_id).weeks_ahead)
+    days = _list_days(tx, tenant_id, pattern.weekday, rule_store.load(tx, tenant_id).weeks_ahead)
     skipped = pattern_store.list_days_to_skip(tx, pattern_id, clock.today())
     closures = closure_store.list_coming(tx, tenant_id)
     open_days = [day for day in days if day not in skipped and not closure_store.is_closed(closures, doctor_id, day)]
     return sum(schedule_store.insert_from_pattern(tx, pattern, day) for day in open_days)
 
 
-def _iter_days(weekday: int, weeks: int) -> Iterator[date]:
-    """Yield the days of a pattern from tomorrow on: today's half-day may have begun."""
-    first = clock.today() + timedelta(1)
-    first += timedelta((weekday - first.isoweekday()) % 7)
-    return (first + timedelta(7 * week) for week in range(weeks))
+def _list_days(tx: Tx, tenant_id: int, weekday: int, weeks: int) -> list[date]:
+    """Return the days of a pattern from tomorrow on: today's half-day may have begun."""
+    days = [clock.today() + timedelta(ahead) for ahead in range(1, 7 * weeks + 1)]
+    followed = {one.day: one.weekday for one in makeup_store.list_between(tx, tenant_id, (days[0], days[-1]))}
+    return [day for day in days if followed.get(day, day.isoweekday()) == weekday]
 
 
 def _build_listed_pattern(row: ListedPatternRow) -> ListedPattern:

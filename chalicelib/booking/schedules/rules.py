@@ -13,7 +13,6 @@ from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 
 MISSED_WINDOW_DAYS = 90
-FRIDAY = 5  # as date.isoweekday
 
 
 def get_last_bookable_day(rules: Rules) -> date:
@@ -27,14 +26,6 @@ def require_bookable_day(rules: Rules, day: date, field: str) -> None:
         raise ApiError(errors.BAD_PARAMETER, f"{field}：不能早于今天")
     if day > get_last_bookable_day(rules):
         raise ApiError(errors.BAD_PARAMETER, f"{field}：只能预约今天起 {rules.days_ahead} 天内的号源")
-
-
-def get_workday_before(day: date, count: int) -> date:
-    """Return the working day, Monday to Friday, that is so many working days before a day."""
-    while count:
-        day -= timedelta(1)
-        count -= day.isoweekday() <= FRIDAY
-    return day
 
 
 def get(caller: Caller) -> BookingRules:

@@ -171,6 +171,16 @@ def find_overlap(
     return Overlap(**row) if row else None
 
 
+def count_open(tx: Tx, tenant_id: int, day: date) -> int:
+    """Return how many schedules of a day are not stopped."""
+    count: int = tx.fetch_value(
+        "SELECT COUNT(*) FROM schedules WHERE tenant_id = %(tenant_id)s AND day = %(day)s AND live = 1",
+        tenant_id=tenant_id,
+        day=day,
+    )
+    return count
+
+
 def count_booked(tx: Tx, schedule_id: int) -> int:
     """Return how many slots of a schedule are reserved."""
     count: int = tx.fetch_value(
