@@ -23,7 +23,10 @@ from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
 from chalicelib.settings import settings
 
-GROUPS = ("consult", "notify", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk")
+GROUPS = (
+    *("consult", "notify", "gateway", "staff", "accounts", "booking", "payment", "wechat", "inbox", "helpdesk"),
+    "admin",
+)
 API_HANDLER_GROUP = "gateway"  # served by Chalice's API handler; every other group has its own function
 # Functions whose requests write to WebSockets, which continues after the response.
 PUSHING_FUNCTIONS = ("consult", "gateway", "helpdesk", "websocket_message")

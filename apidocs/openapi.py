@@ -20,6 +20,7 @@ GROUP_TITLES = {
     "consult": "医患咨询（000）",
     "inbox": "站内消息（000）",
     "helpdesk": "消息中心（002）",
+    "admin": "管理",
     "accounts": "账号与就诊人（003）",
     "booking": "预约挂号（003）",
     "payment": "支付（003）",

@@ -76,6 +76,7 @@ def _build_requests(hospital: Hospital) -> dict[str, Event]:
         "wechat": get("/pati_service/wechat/service_info"),
         "inbox": get("/msg_service/msg/unread_count"),
         "helpdesk": post("/message/messageCount", userType=2),
+        "admin": build_get(f"{booking_client.STAFF_PATH}/booking_list", hospital.admin.token),
     }
 
 

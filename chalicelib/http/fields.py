@@ -160,6 +160,9 @@ CURSOR_PATTERN = r"^[0-9a-f]{1,32}\.[0-9]{1,15}$"
 Cursor = Annotated[str, Field(pattern=CURSOR_PATTERN, examples=["4f1c20aa9b3e77d0.12"])]
 """A position in a feed, as returned by the server."""
 
+POSITION_PATTERN = r"^[0-9]{1,16}\.[0-9]{1,16}$"
+"""Of a position in a list that is read in pages: see http/pagination.py."""
+
 OptionalCursor = Annotated[Cursor | None, BeforeValidator(empty_to_none)]
 
 PHONE_PATTERN, OPTIONAL_PHONE_PATTERN = r"^1[3-9][0-9]{9}$", r"^(1[3-9][0-9]{9})?$"

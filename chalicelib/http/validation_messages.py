@@ -10,6 +10,7 @@ from chalicelib.http.fields import (
     ID_LIMIT,
     OPTIONAL_PHONE_PATTERN,
     PHONE_PATTERN,
+    POSITION_PATTERN,
     PUBLIC_ID_PATTERN,
     VISIBLE_ASCII_PATTERN,
 )
@@ -64,6 +65,7 @@ _REASON_BY_PATTERN = {
     PUBLIC_ID_PATTERN: "只能包含字母、数字和 -",
     ids.MESSAGE_ID_PATTERN: "应为接口返回的消息编号",
     CURSOR_PATTERN: "应为接口返回的位置",
+    POSITION_PATTERN: "应为接口返回的位置",
 }
 """What a text should be, for patterns that groups share. For others the reason contains the field's example."""
 

@@ -111,7 +111,10 @@ CREATE TABLE bookings (
     KEY by_patient (tenant_id, pati_id, status, day),
     KEY by_doctor (tenant_id, doctor_id, pati_id),
     KEY by_member (member_id, status),
-    KEY by_day (tenant_id, day, doctor_id),
+    KEY by_tenant_day (tenant_id, day, book_id),  -- this and the next three: lists of all bookings, the latest day first
+    KEY by_doctor_day (tenant_id, doctor_id, day, book_id),
+    KEY by_department_day (tenant_id, dept_id, day, book_id),
+    KEY by_tenant_status (tenant_id, status, day, book_id),
     KEY by_status (status, day),
     KEY by_payment_deadline (status, payment_state, pay_by),
     KEY by_confirmation (status, confirm_by),

@@ -70,6 +70,9 @@ CREATE TABLE payments (
     UNIQUE KEY out_trade_no (out_trade_no),
     UNIQUE KEY live_of_booking (book_id, live),
     KEY by_prepay_id (tenant_id, user_id, prepay_id),
+    KEY by_transaction (tenant_id, transaction_id),
+    KEY by_time (tenant_id, created_at),
+    KEY by_tenant_state (tenant_id, state, created_at),
     KEY by_check (state, check_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
@@ -96,6 +99,9 @@ CREATE TABLE refunds (
     UNIQUE KEY due (due_id),
     UNIQUE KEY out_refund_no (out_refund_no),
     KEY by_booking (book_id),
+    KEY by_wechat_id (tenant_id, wechat_id),
+    KEY by_time (tenant_id, created_at),
+    KEY by_tenant_state (tenant_id, state, created_at),
     KEY by_check (state, check_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 

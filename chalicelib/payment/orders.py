@@ -17,13 +17,14 @@ from chalicelib.adapters.wechat_pay.types import Merchant, Order, OrderResult, W
 from chalicelib.billing import bookings, ledger
 from chalicelib.billing.bookings import Booking, BookingStatus, PaymentState
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
+from chalicelib.billing.orders import OrderState
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 from chalicelib.payment import merchants, store
 from chalicelib.payment.models import OrderRequest, OrderResponse
-from chalicelib.payment.store import NewPayment, OrderState, Payment
+from chalicelib.payment.store import NewPayment, Payment
 from chalicelib.wechat_account import openids
 
 logger = logging.getLogger(__name__)

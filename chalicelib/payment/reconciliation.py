@@ -15,13 +15,14 @@ from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import CURRENCY, Merchant, Trade, TradeState, WechatPayUnavailableError
 from chalicelib.billing import ledger
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
+from chalicelib.billing.orders import OrderState
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from chalicelib.payment import merchants, query_schedule, refund_store, refunds, settlements, store
 from chalicelib.payment.refund_store import Refund
-from chalicelib.payment.store import DuePayment, OrderState
+from chalicelib.payment.store import DuePayment
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings, ledger, refunds_due
 from chalicelib.billing.bookings import PaymentState
 from chalicelib.billing.ledger import LedgerEvent, LedgerSource
+from chalicelib.billing.orders import OrderState
 from chalicelib.billing.refunds_due import RefundReason
 from chalicelib.notifications.event_types import EventType
 from chalicelib.payment import notifications, store
-from chalicelib.payment.store import OrderState, Payment
+from chalicelib.payment.store import Payment
 
 
 def settle(tx: Tx, payment: Payment, transaction_id: str, paid_at: int, source: LedgerSource) -> bool:

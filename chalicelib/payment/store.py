@@ -1,20 +1,12 @@
 """MySQL statements for charges, settlements and payments (orders at WeChat Pay)."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing import bookings
 from chalicelib.billing.bookings import Booking, BookingStatus, PaymentState
-
-
-class OrderState(StrEnum):
-    """payments.state: the state of an order at WeChat Pay, as far as it is known here."""
-
-    CREATED = "created"
-    SUCCESS = "success"  # paid
-    CLOSED = "closed"
+from chalicelib.billing.orders import OrderState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

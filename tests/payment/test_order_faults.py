@@ -7,8 +7,8 @@ import pytest
 
 from chalicelib.adapters.wechat_pay import client as wechat_pay
 from chalicelib.adapters.wechat_pay.types import OrderResult, WechatPayUnavailableError
+from chalicelib.billing.orders import OrderState
 from chalicelib.payment import reconciliation
-from chalicelib.payment.store import OrderState
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support.booking_client import list_rows
 from tests.support.faults.final_state import wait_until

@@ -1,8 +1,9 @@
 """Count the rows that MySQL reads for a query, whatever the number of rows that it returns."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 
 T = TypeVar("T")
@@ -18,3 +19,9 @@ def count_rows_read(tx: Tx, query: Callable[[], T]) -> tuple[T, int]:
     cost = read_counter() - first  # SHOW STATUS reads rows itself
     result = query()
     return result, read_counter() - first - 2 * cost
+
+
+def count_rows_of_statement(sql: str, params: dict[str, Any]) -> tuple[int, int]:
+    """Return how many rows a statement returns, and how many the server reads for it."""
+    rows, reads = mysql.run_autocommit(lambda tx: count_rows_read(tx, lambda: tx.fetch_all(sql, **params)))
+    return len(rows), reads

@@ -1,0 +1,57 @@
+"""Endpoints with which service staff and admins find what happened, so that nobody needs SQL."""
+
+from chalicelib.admin import booking_list, payment_lists
+from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
+from chalicelib.admin.payment_models import (
+    LedgerEntry,
+    LedgerQuery,
+    ListedPayment,
+    ListedRefund,
+    PaymentListQuery,
+    RefundListQuery,
+)
+from chalicelib.errors import NOT_FOUND
+from chalicelib.http.pagination import ListPage
+from chalicelib.http.routing import Routes
+from chalicelib.identity.callers import Caller, Role
+
+routes = Routes(__name__)
+DESK_ROLES = [Role.SERVICE_STAFF, Role.ADMIN]
+
+
+@routes.get("/pati_service/manager_service/booking_list", callers=DESK_ROLES)
+def list_bookings(caller: Caller, query: BookingListQuery) -> ListPage[ListedBooking]:
+    """预约列表
+
+    All bookings, cancelled ones with their reason, the latest day of visit first. The filters combine. A page
+    continues with `before` = `next` of the page before.
+    """
+    return booking_list.list_bookings(caller.tenant_id, query)
+
+
+@routes.get("/pati_service/manager_service/payment_list", callers=DESK_ROLES)
+def list_payments(caller: Caller, query: PaymentListQuery) -> ListPage[ListedPayment]:
+    """支付列表
+
+    Orders at WeChat Pay, the newest first. `number` finds one by the number on a receipt; `unresolved` selects those
+    whose state WeChat Pay has not told after many queries.
+    """
+    return payment_lists.list_payments(caller.tenant_id, query)
+
+
+@routes.get("/pati_service/manager_service/refund_list", callers=DESK_ROLES)
+def list_refunds(caller: Caller, query: RefundListQuery) -> ListPage[ListedRefund]:
+    """退款列表
+
+    Refunds through WeChat Pay, the newest first. `unfinished` selects those that have not succeeded yet.
+    """
+    return payment_lists.list_refunds(caller.tenant_id, query)
+
+
+@routes.get("/pati_service/manager_service/booking_ledger", callers=DESK_ROLES, errors=[NOT_FOUND])
+def booking_ledger(caller: Caller, query: LedgerQuery) -> list[LedgerEntry]:
+    """一次预约的支付流水
+
+    Each step of its orders and their refunds, the oldest first.
+    """
+    return payment_lists.list_ledger(caller, query)
