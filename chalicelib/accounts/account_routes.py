@@ -140,8 +140,8 @@ def change_account_phone(caller: Caller, body: ChangeAccountPhoneRequest) -> Non
     """前台为患者更换账号手机号
 
     For a person who has lost the old phone and shows a document. Ends all sessions of the account, which receives a
-    site message; reason and person are logged. The password of a limited account is removed: the person sets one by a
-    code to the new phone. 409 if the new phone has an account.
+    site message; reason and person are logged. The password is removed, which whoever has the old phone may have set:
+    the person sets one by a code to the new phone. 409 if the new phone has an account.
     """
     phone_changes.change_by_staff(caller, body)
 
@@ -155,27 +155,30 @@ def confirm_identity(caller: Caller, body: ConfirmIdentityRequest) -> None:
     """以就诊人证件号码确认账号
 
     For a session that is limited after a password reset of an account that was not used for 90 days (error 10104). Five
-    tries for the account. The session and the account's others then have their full rights.
+    tries for the account. The session then has its full rights; the account's others end. If an internal key has begun
+    it, the password is removed, which the phone's new owner may have set.
     """
     owner_confirmation.confirm_by_document(caller, body)
 
 
-@routes.post("/pati_service/manager_service/confirm_account", callers=DESK_ROLES, errors=[NOT_FOUND])
+@routes.post("/pati_service/manager_service/confirm_account", callers=DESK_ROLES, errors=[NOT_FOUND, CONFLICT])
 def confirm_account(caller: Caller, body: AccountReference) -> None:
     """前台确认账号归属
 
     For a person at the front desk whose account is limited, who shows a document of one of its members and has its
-    phone: the sessions that were begun with this phone get their full rights. Whoever does not have the phone any more
-    needs change_account_phone.
+    phone in hand. All sessions end and the password is removed, which a stranger may have begun and set: the person
+    sets a password by a code to the phone. Whoever does not have the phone any more needs change_account_phone, and so
+    does an account without phone (409).
     """
     owner_confirmation.confirm_by_staff(caller, body)
 
 
-@routes.post("/pati_service/patient_service/start_over", callers=[Role.PATIENT, Role.LIMITED])
+@routes.post("/pati_service/patient_service/start_over", callers=[Role.PATIENT, Role.LIMITED], errors=[NOT_FOUND])
 def start_over(caller: Caller) -> SignInResponse:
     """以新账号重新开始
 
     For the new owner of a phone number whose former owner has an account: the phone gets a new account with the
-    password that was set, and a new token replaces this session's. Only limited sessions may call it.
+    password that was set, and a new token replaces this session's. Only limited sessions may call it that a sign-in has
+    begun.
     """
     return owner_confirmation.start_over(caller)

@@ -4,6 +4,8 @@ from chalicelib import clock, errors
 from chalicelib.accounts.verification_models import FileBinding, RemoveBindingRequest, VerifiedMember
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
+from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
@@ -64,6 +66,12 @@ def _remove(tx: Tx, caller: Caller, request: RemoveBindingRequest) -> None:
     if binding.user_id == caller.user_id:
         raise ApiError(errors.CONFLICT, "本账号的就诊人请用删除就诊人")
     bindings.remove(tx, tenant_id, binding, present, caller.user_id)
+    audit_log.insert_entry(
+        *(tx, tenant_id, caller.principal, AuditAction.UNBIND_MEMBER, f"patient:{pati_id}"),
+        key_id=caller.key_id or None,
+        member=binding.member_id,
+        user=binding.user_id,
+    )
 
 
 def _build_binding(binding: Binding) -> FileBinding:

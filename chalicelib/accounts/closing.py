@@ -84,6 +84,9 @@ def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:
     owned = _lock_files_and_account(tx, caller)
     if owned is None:
         return
+    now_stored = accounts.get(tx, tenant_id, user_id)
+    if (now_stored.phone_blind, now_stored.password_hash) != (account.phone_blind, account.password_hash):
+        raise ApiError(errors.CONFLICT, "手机号或密码刚刚被修改过，请重试")
     _require_nothing_open(tx, tenant_id, user_id)
     if code_hash:
         sms_codes.consume(tx, tenant_id, account.phone_blind or b"", CodePurpose.CLOSE_ACCOUNT, code_hash)

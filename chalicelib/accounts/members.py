@@ -10,6 +10,8 @@ from chalicelib import clock, errors
 from chalicelib.accounts.models import AddMemberRequest, AddMemberResponse, Member
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
+from chalicelib.audit.audit_log import AuditAction
 from chalicelib.billing import bookings
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
@@ -178,6 +180,13 @@ def _remove(tx: Tx, caller: Caller, member_id: int) -> None:
     if bookings.has_member_to_come(tx, tenant_id, member_id):
         raise ApiError(errors.CONFLICT, "该就诊人还有未完成的预约，请先取消")
     members.remove(tx, tenant_id, member_id, user_id)
+    if member.pati_id:
+        audit_log.insert_entry(
+            *(tx, tenant_id, caller.principal, AuditAction.UNBIND_MEMBER, f"patient:{member.pati_id}"),
+            key_id=caller.key_id or None,
+            member=member_id,
+            user=user_id,
+        )
 
 
 def _get_own(tx: Tx, caller: Caller, member_id: int) -> members.OwnMember:

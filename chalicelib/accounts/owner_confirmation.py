@@ -5,6 +5,7 @@ of an account of the old one, but not show whose the account is: people/account_
 """
 
 from chalicelib import clock, errors
+from chalicelib.accounts import sign_in
 from chalicelib.accounts.account_models import AccountReference, ConfirmIdentityRequest
 from chalicelib.accounts.models import SignInResponse
 from chalicelib.adapters import mysql
@@ -22,6 +23,7 @@ from chalicelib.people.documents import Document
 
 MAX_TRIES = 5  # per account, until a day without any
 CONFIRMED_TEXT = "账号已确认为本人所有，不能重新开始"
+NO_PHONE_TEXT = "请先用手机验证码重设密码并登录，再重新开始"
 
 
 def confirm_by_document(caller: Caller, request: ConfirmIdentityRequest) -> None:
@@ -41,22 +43,22 @@ def confirm_by_document(caller: Caller, request: ConfirmIdentityRequest) -> None
     def confirm(tx: Tx) -> None:
         if members.find_by_identity(tx, caller.tenant_id, caller.user_id, document.identity_blind) is None:
             raise ApiError(errors.BAD_PARAMETER, "IDNo：与账号中就诊人的证件号码不符")
-        confirmations.confirm(tx, caller, caller.user_id)
+        confirmations.confirm_own(tx, caller, "document")
 
     mysql.run_transaction(confirm)
     attempts.clear_failures(caller.tenant_id, subject)
-    tokens.invalidate_cached_sessions(caller.tenant_id, caller.principal)
+    sessions.make_effective(caller.tenant_id, caller.principal)
 
 
 def confirm_by_staff(caller: Caller, request: AccountReference) -> None:
-    """Confirm the owner of an account, who is at the front desk. An account that is not limited is not changed.
+    """Confirm the owner of an account, who is at the front desk. See `confirmations.confirm_in_person`.
 
     Raises:
-        ApiError: 404 if there is no such account.
+        ApiError: 404 if there is no such account, 409 if it has no phone.
     """
-    mysql.run_transaction(lambda tx: confirmations.confirm(tx, caller, request.user_id, request.reason))
+    mysql.run_transaction(lambda tx: confirmations.confirm_in_person(tx, caller, request.user_id, request.reason))
     attempts.clear_failures(caller.tenant_id, f"identity:{request.user_id}")
-    tokens.invalidate_cached_sessions(caller.tenant_id, f"user:{request.user_id}")
+    sessions.make_effective(caller.tenant_id, f"user:{request.user_id}")
 
 
 def start_over(caller: Caller) -> SignInResponse:
@@ -66,10 +68,13 @@ def start_over(caller: Caller) -> SignInResponse:
     another phone. The limited session stays valid for some seconds, in which a repeated request has the same result.
 
     Raises:
-        ApiError: 400 if the session is not limited.
+        ApiError: 400 if the session is not limited; 403 if an internal key has begun it, which does not prove that the
+            caller has the phone; 404 if the new account of an earlier request is closed.
     """
     if caller.role != Role.LIMITED:
         raise ApiError(errors.BAD_PARAMETER, CONFIRMED_TEXT)
+    if caller.key_id:
+        raise ApiError(errors.NOT_ALLOWED, NO_PHONE_TEXT)
     field_encryption.preload_keys()
     user_id, token = mysql.run_transaction(lambda tx: _start_over(tx, caller))
     sessions.make_effective(caller.tenant_id, caller.principal)
@@ -94,11 +99,8 @@ def _start_over(tx: Tx, caller: Caller) -> tuple[int, str]:
     new_id = state.replaced_by
     if new_id is None:
         new_id = _replace_account(tx, caller)
-    accounts.record_sign_in(tx, tenant_id, new_id)
-    token = tokens.issue_in_transaction(
-        tx, tenant_id, f"user:{new_id}", Role.PATIENT, device=caller.device, address=caller.address
-    )
-    return new_id, token
+    is_limited = confirmations.require_open(tx, tenant_id, new_id).is_limited
+    return new_id, sign_in.issue_token(tx, caller, new_id, is_limited=is_limited)
 
 
 def _replace_account(tx: Tx, caller: Caller) -> int:
@@ -112,7 +114,6 @@ def _replace_account(tx: Tx, caller: Caller) -> int:
     own_hash = bytes.fromhex(caller.token_hash_hex)
     tokens.revoke_all(tx, tenant_id, caller.principal, own_hash)
     tokens.shorten(tx, own_hash, clock.now() + double_submission.WINDOW)
-    audit_log.insert_entry(
-        *(tx, tenant_id, caller.principal, AuditAction.START_OVER, caller.principal), new_user_id=new_id
-    )
+    action = AuditAction.START_OVER
+    audit_log.insert_entry(tx, tenant_id, caller.principal, action, caller.principal, new_user_id=new_id)
     return new_id

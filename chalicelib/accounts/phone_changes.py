@@ -77,8 +77,8 @@ def change(caller: Caller, request: ChangePhoneRequest) -> None:
 def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
     """Replace the phone of an account whose owner is at the front desk; end its sessions and notify it.
 
-    The owner counts as confirmed. The password of a limited account is removed: whoever has the former phone may have
-    set it. The present phone as new one changes nothing.
+    The owner counts as confirmed. The password is removed: whoever has the former phone may have set it by a code. The
+    present phone as new one changes nothing.
 
     Raises:
         ApiError: 404 if there is no such account, 409 if the phone has another one.
@@ -94,9 +94,8 @@ def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
             return
         file_phones.release(tx, caller, user_id, AuditAction.CHANGE_ACCOUNT_PHONE, request.reason)
         account_phones.set_phone(tx, tenant_id, user_id, request.phone)
-        if is_limited:
-            accounts.set_password(tx, tenant_id, user_id, b"")
-        account_states.lift_limit(tx, tenant_id, user_id)
+        accounts.set_password(tx, tenant_id, user_id, b"")
+        account_states.lift_limit(tx, tenant_id, user_id, has_signed_in=True)
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
         _record(tx, caller, AuditAction.CHANGE_ACCOUNT_PHONE, user_id, request.reason, was_limited=is_limited)
         _notify(tx, tenant_id, user_id)

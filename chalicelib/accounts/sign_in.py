@@ -11,6 +11,8 @@ from chalicelib.accounts.models import (
 )
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
+from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.identity import attempts, passwords, sessions, sms_codes, tokens
@@ -70,12 +72,18 @@ def _find_double_submission(caller: Caller, request: SignUpRequest) -> int | Non
 
 
 def _build_sign_in(caller: Caller, user_id: int) -> SignInResponse:
-    token = mysql.run_transaction(lambda tx: _issue_token(tx, caller, user_id))
+    token = mysql.run_transaction(lambda tx: issue_token(tx, caller, user_id))
     return SignInResponse(userId=str(user_id), token=token)
 
 
-def _issue_token(tx: Tx, caller: Caller, user_id: int, is_limited: bool = False) -> str:
-    accounts.record_sign_in(tx, caller.tenant_id, user_id)
+def issue_token(tx: Tx, caller: Caller, user_id: int, is_limited: bool = False) -> str:
+    """Return a token of an account.
+
+    Args:
+        is_limited: whether the owner has to be confirmed; then it does not count as a use of the account.
+    """
+    if not is_limited:
+        accounts.record_sign_in(tx, caller.tenant_id, user_id)
     return tokens.issue_in_transaction(
         *(tx, caller.tenant_id, f"user:{user_id}", Role.PATIENT),
         device=caller.device,
@@ -102,11 +110,11 @@ def authenticate(caller: Caller, request: SignInRequest) -> SignInResponse:
     user_id, verified_hash = credentials.user_id, credentials.password_hash
 
     def issue(tx: Tx) -> str:
-        """Issue a token unless the password has been reset since it was verified."""
+        """Issue a token unless phone or password have changed since they were verified."""
         account = accounts.get(tx, caller.tenant_id, user_id, for_update=True)
-        if account.password_hash != verified_hash:
+        if (account.phone_blind, account.password_hash) != (phone_blind, verified_hash):
             raise ApiError(errors.BAD_CREDENTIALS)
-        return _issue_token(tx, caller, user_id, is_limited=account.identity_locked_at is not None)
+        return issue_token(tx, caller, user_id, is_limited=account.identity_locked_at is not None)
 
     token = mysql.run_transaction(issue)
     attempts.record_success(*subject)
@@ -138,17 +146,30 @@ def reset_password(caller: Caller, request: ResetPasswordRequest) -> None:
 
     def reset(tx: Tx) -> str:
         sms_codes.consume(tx, tenant_id, phone_blind, CodePurpose.RESET_PASSWORD, code_hash)
-        user_id = accounts.find_by_phone(tx, tenant_id, phone_blind)
-        if user_id is None:  # the account has lost the phone since the code was sent
-            raise ApiError(errors.BAD_PARAMETER, sms_codes.WRONG_CODE_TEXT)
+        user_id = _lock_by_phone(tx, tenant_id, phone_blind)
         if account_states.needs_confirmation(tx, tenant_id, user_id):
             account_states.limit(tx, tenant_id, user_id)
+            audit_log.insert_entry(tx, tenant_id, "", AuditAction.LIMIT_ACCOUNT, f"user:{user_id}")
         accounts.set_password(tx, tenant_id, user_id, password_hash)
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
         return f"user:{user_id}"
 
     sessions.make_effective(tenant_id, mysql.run_transaction(reset))
     attempts.record_success(tenant_id, PersonKind.PATIENT, phone_blind, caller.address)
+
+
+def _lock_by_phone(tx: Tx, tenant_id: int, phone_blind: bytes) -> int:
+    """Lock the account that has the phone a code was sent to, and return its user_id.
+
+    Raises:
+        ApiError: 400 if it has lost the phone since, or while this transaction waited for the lock.
+    """
+    user_id = accounts.find_by_phone(tx, tenant_id, phone_blind)
+    if user_id is not None:
+        account_states.find_for_update(tx, tenant_id, user_id)
+    if user_id is None or accounts.find_by_phone(tx, tenant_id, phone_blind) != user_id:
+        raise ApiError(errors.BAD_PARAMETER, sms_codes.WRONG_CODE_TEXT)
+    return user_id
 
 
 def change_password(caller: Caller, request: ChangePasswordRequest) -> None:

@@ -17,6 +17,7 @@ class AuditAction(StrEnum):
     """audit_log.action."""
 
     VERIFY_PATIENT = "verify_patient"
+    RELEASE_IDENTITIES = "release_identities"
     DOCUMENT_CONFLICT = "document_conflict"
     CREATE_TEMPORARY_PATIENT = "create_temporary_patient"
     MERGE_PATIENTS = "merge_patients"

@@ -121,16 +121,9 @@ def issue_in_transaction(
     return token
 
 
-def lift_limit(tx: Tx, tenant_id: int, principal: str) -> None:
-    """Give a principal's limited sessions their full role. After the commit, call `invalidate_cached_sessions`."""
-    tx.execute(
-        """
-        UPDATE tokens SET is_limited = 0
-        WHERE tenant_id = %(tenant_id)s AND principal = %(principal)s AND is_limited
-        """,
-        tenant_id=tenant_id,
-        principal=principal.encode(),
-    )
+def lift_limit(tx: Tx, token_hash: bytes) -> None:
+    """Give a limited session its full role. After the commit, call `invalidate_cached_sessions`."""
+    tx.execute("UPDATE tokens SET is_limited = 0 WHERE token_hash = %(token_hash)s", token_hash=token_hash)
 
 
 def find_session(token: str, batch: ScriptBatch | None = None) -> Session | None:

@@ -41,16 +41,16 @@ def find_for_update(tx: Tx, tenant_id: int, user_id: int) -> AccountState | None
 
 
 def needs_confirmation(tx: Tx, tenant_id: int, user_id: int) -> bool:
-    """Return whether a password reset by code limits an account: it was not used for UNUSED_AFTER and has had members.
+    """Return whether a password reset by code limits an account, because it was not used for UNUSED_AFTER.
 
-    A removed member's bookings and consultations are still the account's.
+    Whatever it has: without members, too, there may be a profile, chats with the help desk and messages. Whoever has
+    nothing there loses nothing by starting over.
     """
     found = tx.fetch_value(
         """
-        SELECT 1 FROM accounts a
-        WHERE a.user_id = %(user_id)s AND a.tenant_id = %(tenant_id)s
-          AND COALESCE(a.last_sign_in_at, a.created_at) < %(unused_since)s
-          AND EXISTS (SELECT 1 FROM members m WHERE m.user_id = a.user_id AND m.tenant_id = a.tenant_id)
+        SELECT 1 FROM accounts
+        WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s AND identity_locked_at IS NULL
+          AND COALESCE(last_sign_in_at, created_at) < %(unused_since)s
         """,
         user_id=user_id,
         tenant_id=tenant_id,
@@ -63,7 +63,7 @@ def limit(tx: Tx, tenant_id: int, user_id: int) -> None:
     """Limit an account until its owner is confirmed."""
     tx.execute(
         """
-        UPDATE accounts SET identity_locked_at = COALESCE(identity_locked_at, %(now)s)
+        UPDATE accounts SET identity_locked_at = %(now)s
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
         """,
         user_id=user_id,
@@ -72,11 +72,17 @@ def limit(tx: Tx, tenant_id: int, user_id: int) -> None:
     )
 
 
-def lift_limit(tx: Tx, tenant_id: int, user_id: int) -> None:
-    """Record that the owner of an account is known now."""
+def lift_limit(tx: Tx, tenant_id: int, user_id: int, *, has_signed_in: bool) -> None:
+    """Record that the owner of an account is known now.
+
+    Args:
+        has_signed_in: whether the owner has the phone, which counts as a sign-in; else the next reset by code limits
+            the account again.
+    """
     tx.execute(
-        """
-        UPDATE accounts SET identity_locked_at = NULL, replaced_by = NULL, last_sign_in_at = %(now)s
+        f"""
+        UPDATE accounts
+        SET identity_locked_at = NULL, replaced_by = NULL {", last_sign_in_at = %(now)s" if has_signed_in else ""}
         WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s
         """,
         user_id=user_id,

@@ -61,7 +61,7 @@ def confirm(caller: Caller, request: ConfirmSecondFactorRequest) -> None:
         if not second_factors.confirm(tx, tenant_id, user_id, pending, step):
             return False
         sessions.end_others(tx, caller)
-        tokens.lift_limit(tx, tenant_id, caller.principal)
+        tokens.lift_limit(tx, bytes.fromhex(caller.token_hash_hex))
         return True
 
     if not mysql.run_transaction(save):

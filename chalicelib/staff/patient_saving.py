@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from chalicelib import errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
@@ -246,8 +247,24 @@ def _update_documents(tx: Tx, caller: Caller, patient: Patient, form: PatientFor
         if stored.number_blind not in named and _is_dropped(stored, form, keeps_primary):
             patient_documents.delete(tx, tenant_id, stored.document_id)
     _choose_primary(tx, tenant_id, pati_id, form.primary)
-    if is_verified and before and not patient_documents.release_identities(tx, tenant_id, pati_id):
-        patients.mark_declared(tx, tenant_id, pati_id)
+    if is_verified and before:
+        _release_identities(tx, caller, pati_id, form.request.reason or "")
+
+
+def _release_identities(tx: Tx, caller: Caller, pati_id: int, reason: str) -> None:
+    """Remove the identities that no document of a verified file proves any more; without any, it is not verified."""
+    owned = len(patient_documents.list_identities(tx, caller.tenant_id, pati_id))
+    left = patient_documents.release_identities(tx, caller.tenant_id, pati_id)
+    if not left:
+        patients.mark_declared(tx, caller.tenant_id, pati_id)
+    if left < owned or not left:
+        audit_log.insert_entry(
+            *(tx, caller.tenant_id, caller.principal, AuditAction.RELEASE_IDENTITIES, f"patient:{pati_id}"),
+            reason=reason,
+            key_id=caller.key_id or None,
+            identities_before=owned,
+            identities_after=left,
+        )
 
 
 def _is_dropped(stored: StoredDocument, form: PatientForm, keeps_primary: bool) -> bool:

@@ -12,7 +12,7 @@ from chalicelib.adapters import mysql, wechat_api
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.errors import ApiError
-from chalicelib.identity import confirmations, tokens
+from chalicelib.identity import confirmations, sessions
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.wechat import page_signatures
 from chalicelib.wechat.models import OAuthCallbackQuery, OAuthResult, OAuthUrl, OAuthUrlQuery
@@ -64,7 +64,7 @@ def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
         raise ApiError(errors.BAD_PARAMETER, "code：当前为网页快照，请点击右下角“使用完整服务”后重新授权")
     mysql.run_transaction(lambda tx: _bind(tx, caller, app_id, openid))
     if caller.role == Role.LIMITED:
-        tokens.invalidate_cached_sessions(tenant_id, caller.principal)
+        sessions.make_effective(tenant_id, caller.principal)
     return OAuthResult(open_id=openid)
 
 
@@ -75,7 +75,7 @@ def _bind(tx: Tx, caller: Caller, app_id: str, openid: str) -> None:
         if since is not None and not openids.was_bound_before(tx, tenant_id, user_id, app_id, openid, since):
             text = "该微信没有绑定过此账号，请用就诊人的证件号码确认，或到医院前台办理"
             raise ApiError(errors.VERIFICATION_REQUIRED, text)
-        confirmations.confirm(tx, caller, user_id)
+        confirmations.confirm_own(tx, caller, "wechat")
     openids.bind(tx, tenant_id, user_id, _get_token_hash(caller), app_id, openid)
 
 

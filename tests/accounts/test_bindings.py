@@ -8,6 +8,7 @@ import pytest
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 from tests.support import accounts_client, booking_client, inbox_client
+from tests.support.account_client import list_audit_details
 from tests.support.booking_client import BookingDepartment, list_rows
 from tests.support.client import get, post
 from tests.support.factories import Hospital, Person
@@ -100,6 +101,21 @@ def test_owner_removes_another_account(
     [text] = [one["msg_text"] for one in inbox_client.list_messages(wang) if "解除关联" in one["msg_text"]]
     assert text == "就诊人林小雨已由档案本人或医院解除关联。其未就诊的预约已转到本人账号。如有疑问，请联系医院前台。"
     assert find_pati_id(shared.other.person.member_id) == shared.pati_id
+
+
+def test_removed_bindings_are_in_the_audit_log(
+    hospital: Hospital, lin: Person, wang: Person, shared: SharedFile
+) -> None:
+    """Of another account, and of the own one."""
+    for _ in range(2):  # a double click
+        assert remove_binding(lin, shared.owner.person.member_id, shared.other.person.member_id).status == 200
+    for _ in range(2):
+        assert accounts_client.remove_member(lin, shared.owner.person.member_id).status == 200
+    common = {"actor": lin.principal, "key_id": None, "reason": ""}
+    assert list_audit_details(hospital, "unbind_member", f"patient:{shared.pati_id}") == [
+        {**common, "member": shared.other.person.member_id, "user": wang.user_id},
+        {**common, "member": shared.owner.person.member_id, "user": lin.user_id},
+    ]
 
 
 def test_removed_account_can_declare_the_person_again(lin: Person, wang: Person, shared: SharedFile) -> None:

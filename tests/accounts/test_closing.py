@@ -351,3 +351,21 @@ def test_sign_in_during_closing_is_rejected(hospital: Hospital, lin: Person, mon
 
     monkeypatch.setattr(passwords, "matches", matches)
     assert sign_in(hospital, lin.phone, PASSWORD).status == 401
+
+
+@pytest.mark.parametrize("change", ["phone_blind = NULL, phone_sealed = NULL", "password_hash = 'x'"])
+def test_account_that_has_changed_since_its_owner_was_verified_stays_open(
+    lin: Person, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The code of a phone closes no account that has got another one meanwhile."""
+    real = closing._verify_owner
+
+    def verify(*arguments: Any) -> bytes:
+        code_hash = real(*arguments)
+        mysql.autocommit.execute(f"UPDATE accounts SET {change} WHERE user_id = %(id)s", id=lin.user_id)
+        return code_hash
+
+    monkeypatch.setattr(closing, "_verify_owner", verify)
+    response = close(lin)
+    assert (response.status, response.error) == (409, "手机号或密码刚刚被修改过，请重试")
+    assert get_account(lin)["closed_at"] is None

@@ -1,14 +1,16 @@
 """Password resets by code, and their effect on sessions."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 
 from chalicelib.adapters import cache, mysql, redis
 from chalicelib.identity import tokens
-from chalicelib.people import account_phones
+from chalicelib.people import account_phones, accounts
 from tests.accounts.conftest import ReadSms
 from tests.support import password_reset_races
+from tests.support.account_client import change_account_phone
 from tests.support.accounts_client import (
     RESET,
     RESET_CODE,
@@ -20,6 +22,8 @@ from tests.support.accounts_client import (
     sign_in,
 )
 from tests.support.factories import PASSWORD, Hospital, Person
+from tests.support.faults.final_state import is_row_lock_waiting, wait_until
+from tests.support.pauses import pause_first_call
 
 pytestmark = pytest.mark.usefixtures("fast_hashes")
 NEW = "Anderes-12345"
@@ -50,6 +54,49 @@ def test_code_is_invalid_when_the_account_has_lost_the_phone(hospital: Hospital,
     mysql.run_transaction(lambda tx: account_phones.set_phone(tx, lin.tenant_id, lin.user_id, ""))
     assert reset_password(hospital, code) == 400
     assert is_token_valid(lin.token)
+
+
+@pytest.mark.store
+def test_code_of_the_former_phone_sets_no_password_of_an_account_with_another(
+    hospital: Hospital, lin: Person, code: str
+) -> None:
+    """The front desk changes the phone while the reset has found the account."""
+    new, change = "13800000066", partial(change_account_phone, hospital.desk, lin, "13800000066")
+    with pause_first_call(accounts, "set_password") as pause, ThreadPoolExecutor(2) as pool:
+        resetting = pool.submit(reset_password, hospital, code)
+        pause.wait_until_reached()
+        changing = pool.submit(change)
+        wait_until(lambda: changing.done() or is_row_lock_waiting())
+        pause.end()
+        assert (resetting.result(), changing.result().status) == (200, 200)
+    assert sign_in(hospital, new, NEW).status == 401
+    assert sign_in(hospital, lin.phone, NEW).status == 401
+
+
+@pytest.mark.store
+def test_reset_that_begins_during_a_change_of_phone_is_rejected(hospital: Hospital, lin: Person, code: str) -> None:
+    change = partial(change_account_phone, hospital.desk, lin, "13800000066")
+    with pause_first_call(account_phones, "set_phone") as pause, ThreadPoolExecutor(2) as pool:
+        changing = pool.submit(change)
+        pause.wait_until_reached()
+        resetting = pool.submit(reset_password, hospital, code)
+        wait_until(lambda: resetting.done() or is_row_lock_waiting())
+        pause.end()
+        assert (changing.result().status, resetting.result()) == (200, 400)
+    assert sign_in(hospital, "13800000066", NEW).status == 401
+
+
+def test_sign_in_with_a_phone_that_is_changed_meanwhile_is_rejected(
+    hospital: Hospital, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change() -> int:
+        mysql.run_transaction(lambda tx: account_phones.set_phone(tx, lin.tenant_id, lin.user_id, "13800000066"))
+        return 200
+
+    assert (
+        password_reset_races.sign_in_during_reset(monkeypatch, partial(sign_in, hospital, lin.phone, PASSWORD), change)
+        == 401
+    )
 
 
 @pytest.mark.store

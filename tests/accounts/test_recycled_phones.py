@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
-from chalicelib.accounts import owner_confirmation
 from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
-from chalicelib.people import account_states, double_submission
+from chalicelib.people import account_states
 from tests.accounts.conftest import ReadSms
 from tests.support import booking_client, factories
 from tests.support.account_client import (
@@ -19,19 +18,24 @@ from tests.support.account_client import (
     CONFIRM_IDENTITY,
     NEW_PASSWORD,
     REASON,
-    START_OVER,
     change_account_phone,
+    confirm_account,
     confirm_identity,
     get_account,
+    get_token_by_key,
     leave_unused,
     limit,
+    list_account_changes,
     list_audit,
+    list_audit_details,
     read_myinfo,
+    reset_by_another_code,
     reset_by_code,
     sign_in_limited,
+    start_over,
 )
-from tests.support.accounts_client import MEMBERS, MYINFO, add_member, is_token_valid, sign_in
-from tests.support.client import ApiResponse, get, post
+from tests.support.accounts_client import MEMBERS, add_member, is_token_valid, sign_in
+from tests.support.client import get, post
 from tests.support.factories import Hospital, Person
 from tests.support.id_numbers import build_unused_id_number
 from tests.support.threads import run_in_threads
@@ -52,14 +56,6 @@ def intruder(hospital: Hospital, lin: Person, number: str, read_sms: ReadSms) ->
     """Who has Lin's number now, signed in after a reset by code."""
     assert number
     return sign_in_limited(hospital, lin, read_sms)
-
-
-def confirm_account(staff: Person, person: Person) -> ApiResponse:
-    return post(CONFIRM_ACCOUNT, staff.token, user_id=person.user_id, reason=REASON)
-
-
-def start_over(person: Person) -> ApiResponse:
-    return post(START_OVER, person.token)
 
 
 @pytest.mark.store
@@ -101,25 +97,53 @@ def test_password_of_an_unused_account_suffices(hospital: Hospital, lin: Person)
     assert get(MEMBERS, sign_in(hospital, lin.phone, factories.PASSWORD).data["token"]).status == 200
 
 
-@pytest.mark.parametrize(("change", "limited"), [("SET live = NULL", True), ("SET user_id = 0", False)])
-def test_account_that_never_had_a_member_is_not_limited(
-    hospital: Hospital, lin: Person, read_sms: ReadSms, change: str, limited: bool
-) -> None:
-    """Bookings and consultations of a removed member are still the account's."""
-    mysql.autocommit.execute(f"UPDATE members {change} WHERE user_id = %(id)s", id=lin.user_id)
-    leave_unused(lin)
-    reset_by_code(hospital, lin.phone, read_sms)
-    assert (get(MEMBERS, sign_in(hospital, lin.phone, NEW_PASSWORD).data["token"]).status == 403) is limited
+def test_account_without_members_is_limited_too(hospital: Hospital, lin: Person, read_sms: ReadSms) -> None:
+    """It may have a profile, chats with the help desk and messages; nobody else can tell whose they are."""
+    mysql.autocommit.execute("DELETE FROM members WHERE user_id = %(id)s", id=lin.user_id)
+    limited = sign_in_limited(hospital, lin, read_sms)
+    assert get(MEMBERS, limited.token).code == 10104
+    assert confirm_identity(limited, build_unused_id_number()).status == 400
+    assert confirm_account(hospital.desk, lin).status == 200
+    reset_by_another_code(hospital, lin.phone, read_sms)
+    assert is_token_valid(sign_in(hospital, lin.phone, NEW_PASSWORD).data["token"])
+
+
+def test_signing_in_to_a_limited_account_is_no_use_of_it(hospital: Hospital, lin: Person, read_sms: ReadSms) -> None:
+    sign_in_limited(hospital, lin, read_sms)
+    assert get_account(lin)["last_sign_in_at"] < clock.now() - 90 * clock.DAY
 
 
 @pytest.mark.store
-def test_document_of_a_member_lifts_the_limit(hospital: Hospital, intruder: Person, number: str) -> None:
+def test_document_of_a_member_lifts_the_limit_of_its_session(hospital: Hospital, intruder: Person, number: str) -> None:
+    """Whoever has begun another session is not known."""
     other = sign_in(hospital, intruder.phone, NEW_PASSWORD).data["token"]
     assert confirm_identity(intruder, number).data is None
-    assert get(MEMBERS, intruder.token).status == get(MEMBERS, other).status == 200
+    assert get(MEMBERS, intruder.token).status == 200
+    assert get(MEMBERS, other).status == 401
     assert confirm_identity(intruder, number).status == 200, "a double click"
-    assert list_audit(hospital) == [("confirm_account", intruder.principal, intruder.principal, "")]
+    assert list_account_changes(hospital, intruder) == [
+        ("limit_account", "", {}),
+        ("confirm_account", intruder.principal, {"how": "document", "removed_password": False}),
+    ]
     assert get(MEMBERS, sign_in(hospital, intruder.phone, NEW_PASSWORD).data["token"]).status == 200
+
+
+@pytest.mark.store
+def test_confirmation_with_a_token_by_key_ends_what_the_new_owner_has(
+    hospital: Hospital, lin: Person, intruder: Person, number: str, read_sms: ReadSms
+) -> None:
+    """The old owner comes through the hospital's own system, without the phone."""
+    owner = lin.with_token(get_token_by_key(hospital, lin))
+    assert confirm_identity(owner, number).status == 200
+    assert get(MEMBERS, owner.token).status == 200
+    assert get(MEMBERS, intruder.token).status == 401
+    assert sign_in(hospital, lin.phone, NEW_PASSWORD).status == 401
+    [entry] = list_audit_details(hospital, "confirm_account", lin.principal)
+    assert entry["key_id"]
+    assert (entry["actor"], entry["how"], entry["removed_password"]) == (lin.principal, "document", True)
+    reset_by_another_code(hospital, lin.phone, read_sms)
+    again = sign_in(hospital, lin.phone, NEW_PASSWORD).data["token"]
+    assert get(MEMBERS, again).code == 10104, "the key has not proved who has the phone"
 
 
 def test_number_may_be_written_in_any_way(intruder: Person, number: str) -> None:
@@ -183,12 +207,26 @@ def test_full_session_needs_no_confirmation(lin: Person) -> None:
 
 
 @pytest.mark.store
-def test_front_desk_confirms(hospital: Hospital, intruder: Person) -> None:
+def test_front_desk_confirms(hospital: Hospital, intruder: Person, read_sms: ReadSms) -> None:
     for _ in range(6):
         confirm_identity(intruder, build_unused_id_number())
     assert [confirm_account(hospital.desk, intruder).status for _ in range(2)] == [200, 200]
-    assert get(MEMBERS, intruder.token).status == 200
-    assert list_audit(hospital) == [("confirm_account", hospital.desk.principal, intruder.principal, REASON)]
+    assert get(MEMBERS, intruder.token).status == 401, "the desk does not know whose session it is"
+    assert sign_in(hospital, intruder.phone, NEW_PASSWORD).status == 401
+    reset_by_another_code(hospital, intruder.phone, read_sms)
+    assert get(MEMBERS, sign_in(hospital, intruder.phone, NEW_PASSWORD).data["token"]).status == 200
+    assert list_audit(hospital) == [
+        ("limit_account", "", intruder.principal, ""),
+        ("confirm_account", hospital.desk.principal, intruder.principal, REASON),
+    ]
+
+
+def test_front_desk_does_not_confirm_an_account_that_has_lost_its_phone(
+    hospital: Hospital, lin: Person, intruder: Person
+) -> None:
+    start_over(intruder)
+    response = confirm_account(hospital.desk, lin)
+    assert (response.status, response.error) == (409, "账号没有手机号，请用更换手机号办理")
 
 
 def test_front_desk_needs_an_account_of_its_hospital_and_a_reason(
@@ -201,81 +239,8 @@ def test_front_desk_needs_an_account_of_its_hospital_and_a_reason(
     assert get(MEMBERS, intruder.token).status == 403
 
 
-@pytest.mark.store
-def test_new_owner_starts_over(hospital: Hospital, lin: Person, intruder: Person) -> None:
-    before = booking_client.list_rows("members", hospital)
-    data = start_over(intruder).data
-    assert data["userId"] != str(lin.user_id)
-    assert get(MEMBERS, data["token"]).data == []
-    assert read_myinfo(intruder.with_token(data["token"]))["phone"] == lin.phone
-    assert sign_in(hospital, lin.phone, NEW_PASSWORD).data["userId"] == data["userId"]
-    assert booking_client.list_rows("members", hospital) == before, "the old account keeps its members"
-    row = get_account(lin)
-    assert (row["phone_blind"], row["phone_sealed"], row["password_hash"]) == (None, None, b"")
-    assert list_audit(hospital) == [("start_over", lin.principal, lin.principal, "")]
-
-
-@pytest.mark.store
-def test_double_click_starts_over_once(hospital: Hospital, intruder: Person) -> None:
-    accounts_before = len(booking_client.list_rows("accounts", hospital))
-    first = start_over(intruder).data
-    assert start_over(intruder).data["userId"] == first["userId"]
-    assert len(booking_client.list_rows("accounts", hospital)) == accounts_before + 1
-
-
-@pytest.mark.store
-def test_concurrent_requests_start_over_once(hospital: Hospital, intruder: Person) -> None:
-    accounts_before = len(booking_client.list_rows("accounts", hospital))
-    responses = run_in_threads([partial(start_over, intruder)] * 4)
-    assert len({one.data["userId"] for one in responses}) == 1
-    assert len(booking_client.list_rows("accounts", hospital)) == accounts_before + 1
-    assert all(get(MEMBERS, one.data["token"]).status == 200 for one in responses)
-
-
-def test_sessions_of_the_old_account_end(hospital: Hospital, intruder: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = sign_in(hospital, intruder.phone, NEW_PASSWORD).data["token"]
-    start_over(intruder)
-    assert get(MYINFO, other).status == 401
-    now = clock.now
-    monkeypatch.setattr(clock, "now", lambda: now() + double_submission.WINDOW + clock.SECOND)
-    assert start_over(intruder).status == 401, "the session by which it was requested ends after some seconds"
-
-
-def test_full_session_cannot_start_over(lin: Person) -> None:
-    response = start_over(lin)
-    assert (response.status, response.error) == (400, "账号已确认为本人所有，不能重新开始")
-
-
-@pytest.mark.store
-def test_old_owner_recovers_the_account_at_the_front_desk(
-    hospital: Hospital, lin: Person, intruder: Person, read_sms: ReadSms
-) -> None:
-    start_over(intruder)
-    new_phone = "13800000066"
-    assert change_account_phone(hospital.desk, lin, new_phone).status == 200
-    assert sign_in(hospital, new_phone, NEW_PASSWORD).status == 401, "the intruder's password"
-    reset_by_code(hospital, new_phone, read_sms)
-    data = sign_in(hospital, new_phone, NEW_PASSWORD).data
-    assert data["userId"] == str(lin.user_id)
-    assert len(get(MEMBERS, data["token"]).data) == 2
-    assert get_account(lin)["replaced_by"] is None
-
-
-def test_account_that_was_recovered_can_be_started_over_again(
-    hospital: Hospital, lin: Person, intruder: Person, read_sms: ReadSms
-) -> None:
-    first = start_over(intruder).data["userId"]
-    change_account_phone(hospital.desk, lin, "13800000066")
-    leave_unused(lin)
-    reset_by_code(hospital, "13800000066", read_sms)
-    token = sign_in(hospital, "13800000066", NEW_PASSWORD).data["token"]
-    second = start_over(lin.with_token(token)).data["userId"]
-    assert second not in (first, str(lin.user_id))
-
-
 def test_limit_survives_another_reset(hospital: Hospital, intruder: Person, read_sms: ReadSms) -> None:
-    mysql.autocommit.execute("DELETE FROM code_requests WHERE tenant_id = %(id)s", id=intruder.tenant_id)
-    reset_by_code(hospital, intruder.phone, read_sms)
+    reset_by_another_code(hospital, intruder.phone, read_sms)
     assert get(MEMBERS, sign_in(hospital, intruder.phone, NEW_PASSWORD).data["token"]).status == 403
 
 
@@ -289,27 +254,11 @@ def test_confirmation_and_start_over_meet(hospital: Hospital, intruder: Person, 
     )
 
 
-def test_start_over_takes_no_phone_from_an_account_that_was_confirmed_meanwhile(
-    hospital: Hospital, intruder: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The request has read its session as limited, and has not locked the account yet."""
-    real = owner_confirmation._start_over
-
-    def start(*arguments: Any) -> Any:
-        assert confirm_account(hospital.desk, intruder).status == 200
-        return real(*arguments)
-
-    monkeypatch.setattr(owner_confirmation, "_start_over", start)
-    assert start_over(intruder).status == 400
-    assert sign_in(hospital, intruder.phone, NEW_PASSWORD).data["userId"] == str(intruder.user_id)
-
-
 @pytest.mark.store
 def test_internal_key_gets_a_limited_token_and_does_not_act(hospital: Hospital, lin: Person) -> None:
     limit(lin)
     headers = {"X-Internal-Key": hospital.internal_key}
-    token = str(post("/inner/get_token", headers=headers, session=lin.principal, platform=1).data)
-    assert get(MEMBERS, token).code == 10104
+    assert get(MEMBERS, get_token_by_key(hospital, lin)).code == 10104
     named = {**headers, "newUserId": str(lin.user_id)}
     assert post("/message/messageCount", headers=named, userType=2).code == 10104
 

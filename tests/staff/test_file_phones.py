@@ -84,6 +84,19 @@ def test_key_that_acts_for_the_front_desk_is_in_the_audit_log(
     assert entry["key_id"]
 
 
+def test_identity_that_a_file_loses_is_in_the_audit_log(hospital: Hospital, number: str) -> None:
+    """The last one takes the verification with it, and so the owner."""
+    pati_id = file_patient(hospital.desk, number)
+    staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_id_number=build_unused_id_number())
+    staff_client.save_patient(hospital.desk, pati_id=pati_id, pati_id_number="", reason="证件登记错误")
+    assert get_file(pati_id)["status"] == PatientStatus.DECLARED
+    common = {"actor": hospital.desk.principal, "key_id": None}
+    assert list_audit_details(hospital, "release_identities", f"patient:{pati_id}") == [
+        {**common, "reason": "", "identities_before": 2, "identities_after": 1},
+        {**common, "reason": "证件登记错误", "identities_before": 1, "identities_after": 0},
+    ]
+
+
 @pytest.mark.store
 def test_verification_opens_the_file(hospital: Hospital, number: str) -> None:
     """Every opening is in the access log, and a file in storage needs a reason."""

@@ -74,6 +74,35 @@ def reset_by_code(hospital: Hospital, phone: str, read_sms: ReadSms) -> None:
     assert post_as_visitor(hospital, RESET, phone=phone, verCode=code, newPassword=NEW_PASSWORD).status == 200
 
 
+def reset_by_another_code(hospital: Hospital, phone: str, read_sms: ReadSms) -> None:
+    """Do the same, when codes were requested before."""
+    mysql.autocommit.execute("DELETE FROM code_requests WHERE tenant_id = %(id)s", id=hospital.tenant_id)
+    reset_by_code(hospital, phone, read_sms)
+
+
+def start_over(person: Person) -> ApiResponse:
+    return post(START_OVER, person.token)
+
+
+def confirm_account(staff: Person, person: Person) -> ApiResponse:
+    return post(CONFIRM_ACCOUNT, staff.token, user_id=person.user_id, reason=REASON)
+
+
+def get_token_by_key(hospital: Hospital, person: Person) -> str:
+    """Return a token that the hospital's own system gets for a person."""
+    headers = {"X-Internal-Key": hospital.internal_key}
+    return str(post("/inner/get_token", headers=headers, session=person.principal, platform=1).data)
+
+
+def list_account_changes(hospital: Hospital, person: Person) -> list[tuple[str, str, Any]]:
+    """Return action, actor and detail of what the audit log has about an account, apart from issued tokens."""
+    return [
+        (row["action"], row["actor"].decode(), json.loads(row["detail"] or "{}"))
+        for row in list_rows("audit_log", hospital)
+        if row["subject"].decode() == person.principal and row["action"] != "issue_token"
+    ]
+
+
 def sign_in_limited(hospital: Hospital, person: Person, read_sms: ReadSms) -> Person:
     """Take over an unused account by its phone; return the person with the token of the limited session."""
     leave_unused(person)
