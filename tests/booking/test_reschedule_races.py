@@ -11,6 +11,8 @@ import pytest
 
 from chalicelib.booking.closures import stopped_schedules
 from chalicelib.booking.reservations import rescheduling_store
+from chalicelib.booking.waitlist import offering
+from chalicelib.outbox import outbox
 from tests.support.booking_client import (
     AFTERNOON,
     BookingDepartment,
@@ -127,6 +129,61 @@ def test_stop_of_the_new_schedule_waits_for_the_move(
         paused_move[1].set()
         assert (moved.result().status, stopped.result().status) == (200, 200)
     wait_until(lambda: department.get_status(lin, book_id) == 1)
+
+
+def test_offers_during_a_move_give_the_old_slot_once(
+    department: BookingDepartment,
+    lin: Person,
+    wang: Person,
+    paused_move: tuple[Event, Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the move is not committed, its old slot is not free; afterwards it is for the first in line alone."""
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
+    department.save_rules(quiet_from=0, quiet_to=0)
+    other = create_patient(department, 1)
+    full, wanted = department.create_schedule(slots=1), department.create_schedule(**AFTERNOON)
+    book_id = department.book_slot(lin, full)
+    for person in (wang, other):
+        assert department.join_waitlist(person, full).status == 200
+    with ThreadPoolExecutor(1) as pool:
+        moved = pool.submit(department.reschedule, lin, book_id, wanted)
+        assert paused_move[0].wait(10)
+        offering.offer_free_slots(lin.tenant_id, {"schedule_id": int(full)})
+        assert [one["state"] for one in list_rows("waitlist_entries", department.hospital)] == ["waiting"] * 2
+        paused_move[1].set()
+        assert moved.result().status == 200
+    run_in_threads([partial(offering.offer_free_slots, lin.tenant_id, {"schedule_id": int(full)})] * 4)
+    assert [one["state"] for one in list_rows("waitlist_entries", department.hospital)] == ["offered", "waiting"]
+    live = [one for one in list_rows("bookings", department.hospital) if one["live"]]
+    assert [(one["user_id"], str(one["schedule_id"])) for one in live] == [(lin.user_id, wanted), (wang.user_id, full)]
+
+
+def test_offer_to_a_person_who_is_just_moving_into_the_half_day(
+    department: BookingDepartment,
+    lin: Person,
+    wang: Person,
+    paused_move: tuple[Event, Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The offer waits for the person's lock, and then finds that the half-day is taken."""
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
+    department.save_rules(quiet_from=0, quiet_to=0)
+    full, zhou = department.create_schedule(slots=1), department.hospital.zhou.user_id
+    morning, later = department.create_schedule(doctor_id=zhou), department.create_schedule(date=get_iso_date(3))
+    held, moving = department.book_slot(lin, full), department.book_slot(wang, later)
+    department.join_waitlist(wang, full)
+    department.cancel(lin, held)
+    with ThreadPoolExecutor(2) as pool:
+        moved = pool.submit(department.reschedule, wang, moving, morning, 4)
+        assert paused_move[0].wait(10)
+        offered = pool.submit(offering.offer_free_slots, lin.tenant_id, {"schedule_id": int(full)})
+        wait_until(is_row_lock_waiting)
+        paused_move[1].set()
+        offered.result()
+        assert moved.result().status == 200
+    assert [one["state"] for one in list_rows("waitlist_entries", department.hospital)] == ["ended"]
+    assert department.list_free_serial_nos(full) == [1]
 
 
 def test_all_operations_run_concurrently(department: BookingDepartment, monkeypatch: pytest.MonkeyPatch) -> None:
