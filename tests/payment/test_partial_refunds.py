@@ -8,37 +8,21 @@ import pytest
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.wechat_pay.types import ApiVersion
-from chalicelib.billing import bookings, refunds_due
+from chalicelib.billing import refunds_due
 from chalicelib.billing.bookings import PaymentState
-from chalicelib.errors import ApiError
 from chalicelib.payment import reconciliation
 from devstack.fakes.wechat_pay import WeChatPay
 from tests.support import payment_client
 from tests.support.booking_client import list_rows, mark_paid
 from tests.support.client import get
 from tests.support.factories import Hospital
-from tests.support.payment_client import BOOKED_PAID, CANCELLED_PAID, Checkout
+from tests.support.payment_client import BOOKED_PAID, CANCELLED_PAID, Checkout, refund_part
 from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
 
 FEE = 1250
 parametrize_versions = pytest.mark.parametrize("version", [ApiVersion.V3, ApiVersion.V2])
-
-
-def refund_part(checkout: Checkout, book_id: str, fee: int) -> str:
-    """Refund a part of a booking's fee, in fen; return the error text, "" if there is none."""
-
-    def enqueue(tx: mysql.Tx) -> None:
-        booking = bookings.find_for_update(tx, checkout.tenant_id, int(book_id))
-        assert booking
-        refunds_due.enqueue_partial_refund(tx, booking, fee)
-
-    try:
-        mysql.run_transaction(enqueue)
-    except ApiError as error:
-        return error.text
-    return ""
 
 
 def book_and_pay(checkout: Checkout) -> str:

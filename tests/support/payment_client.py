@@ -9,7 +9,9 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.adapters.wechat_pay.types import ApiVersion, Merchant
+from chalicelib.billing import bookings, refunds_due
 from chalicelib.billing.bookings import BookingStatus, PaymentState
+from chalicelib.errors import ApiError
 from chalicelib.payment import refunds, site_messages
 from devstack.fakes.wechat_pay import SignedMessage, WeChatPay
 from tests.support.booking_client import BOOKING_PATH, BookingDepartment, create_department, list_rows
@@ -149,6 +151,21 @@ class Checkout:
 
     def _execute(self, sql: str) -> None:
         mysql.autocommit.execute(sql, id=self.tenant_id)
+
+
+def refund_part(checkout: Checkout, book_id: str, fee: int) -> str:
+    """Refund a part of a booking's fee, in fen; return the error text, "" if there is none."""
+
+    def enqueue(tx: mysql.Tx) -> None:
+        booking = bookings.find_for_update(tx, checkout.tenant_id, int(book_id))
+        assert booking
+        refunds_due.enqueue_partial_refund(tx, booking, fee)
+
+    try:
+        mysql.run_transaction(enqueue)
+    except ApiError as error:
+        return error.text
+    return ""
 
 
 def build_conf(merchant: Merchant, **fields: Any) -> dict[str, Any]:
