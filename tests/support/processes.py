@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from importlib import import_module
 from multiprocessing import get_context, parent_process
+from multiprocessing.context import ForkServerContext
 from threading import Thread
 from typing import Any
 
@@ -21,10 +22,14 @@ def run_in_processes(work: Callable[..., Any], arguments: Iterable[tuple[Any, ..
 
 @cache
 def _get_pool() -> ProcessPoolExecutor:
-    """Return a pool that forks a process which has imported the app: concurrent imports would take a second each."""
+    return ProcessPoolExecutor(PROCESS_COUNT, mp_context=get_fork_context(), initializer=_initialize_process)
+
+
+def get_fork_context() -> ForkServerContext:
+    """Return a context that forks a process which has imported the app: concurrent imports would take a second each."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["app", "tests.support.client", "pytest"])
-    return ProcessPoolExecutor(PROCESS_COUNT, mp_context=context, initializer=_initialize_process)
+    return context
 
 
 def _initialize_process() -> None:

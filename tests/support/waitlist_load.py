@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from itertools import count
-from multiprocessing import get_context
 from typing import Any
 
 import pymysql
@@ -12,6 +11,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row
 from chalicelib.booking.waitlist import offering
 from chalicelib.outbox import outbox
+from tests.support.processes import get_fork_context
 
 
 def offer_in_dying_processes(tenant_id: int, schedule_id: str, commits: list[tuple[int, bool]]) -> int:
@@ -20,7 +20,7 @@ def offer_in_dying_processes(tenant_id: int, schedule_id: str, commits: list[tup
     Args:
         commits: for each process, the number of the commit, and whether it dies before that instead of after it.
     """
-    context = get_context("forkserver")
+    context = get_fork_context()
     processes = [context.Process(target=offer_and_die, args=(tenant_id, int(schedule_id), *one)) for one in commits]
     for one in processes:
         one.start()
