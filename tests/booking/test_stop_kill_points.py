@@ -54,9 +54,9 @@ def list_events(department: BookingDepartment) -> Counter[tuple[int, int]]:
 
 def check_refunds(department: BookingDepartment, rows: list[Row]) -> None:
     cancelled = sorted(one["book_id"] for one in rows if one["status"] == BookingStatus.CANCELLED)
-    dues = list_rows("refunds_due", department.hospital)
-    assert sorted(one["book_id"] for one in dues) == cancelled
-    assert {one["fee"] for one in dues} <= {1250}
+    refunds = list_rows("refunds_due", department.hospital)
+    assert sorted(one["book_id"] for one in refunds) == cancelled
+    assert {one["fee"] for one in refunds} <= {1250}
 
 
 def test_stop_of_200_bookings_is_interrupted_at_any_point(department: BookingDepartment) -> None:

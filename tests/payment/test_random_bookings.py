@@ -274,12 +274,12 @@ def test_ledger_balances_after_a_random_sequence(world: World, pay: WeChatPay) -
     bookings = {one["book_id"]: one for one in list_rows("bookings", world.hospital)}
     settled = {one["payment_id"] for one in list_rows("settlements", world.hospital)}
     refunds = list_rows("refunds", world.hospital)
-    received = kept = 0
+    received = refundable = 0
     for payment in [one for one in list_rows("payments", world.hospital) if one["paid_at"]]:
         booking = bookings[payment["book_id"]]
         own = [one for one in refunds if one["payment_id"] == payment["payment_id"]]
         rest = payment["fee"] - sum(one["fee"] for one in own)
-        received, kept = received + payment["fee"], kept + rest
+        received, refundable = received + payment["fee"], refundable + rest
         if payment["payment_id"] in settled and booking["live"]:
             assert booking["payment_state"] == PaymentState.PAID
             assert {one["reason"] for one in own} <= {"partial"}
@@ -287,7 +287,7 @@ def test_ledger_balances_after_a_random_sequence(world: World, pay: WeChatPay) -
             assert rest == 0, payment
     paid_at_wechat = sum(one.fee for one in pay.orders.values() if one.paid_at)
     returned = sum(one.fee for one in pay.refunds.values() if one.state == "SUCCESS")
-    assert received == paid_at_wechat == returned + kept
+    assert received == paid_at_wechat == returned + refundable
     assert {one["out_refund_no"]: one["fee"] for one in refunds} == {
         number: one.fee for number, one in pay.refunds.items() if one.state == "SUCCESS"
     }

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
 
+import pytest
+
+from chalicelib import clock
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.mysql import Row
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.notifications.event_types import EventType
+from chalicelib.outbox import outbox
 from tests.support.booking_client import BookingDepartment, create_patient
 from tests.support.client import ApiResponse
 from tests.support.factories import Person
@@ -53,6 +57,33 @@ def buy_all(
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         return list(pool.map(buy, range(len(buyers))))
+
+
+def buy_from_release_on(
+    department: BookingDepartment, numbered_buyers: list[tuple[int, Person]], schedule_id: str, slots: int, ahead: int
+) -> list[Outcome]:
+    """Let buyers try to book one after another, the first one from before the release on.
+
+    Args:
+        ahead: how far the clock of this process is ahead of the real one, in µs.
+    """
+    now = clock.now
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now", lambda: now() + ahead)
+        patch.setattr(outbox, "wake_worker", lambda *_: None)
+        outcomes = []
+        for number, buyer in numbered_buyers:
+            chance = random.Random(number)
+            outcome, serial_no = Outcome(buyer, None, []), chance.randint(1, slots)
+            while not _is_released(department.submit(buyer, schedule_id, serial_no)):
+                pass
+            outcome.booking_id = buy_any_slot(department, outcome, schedule_id, serial_no, chance)
+            outcomes.append(outcome)
+        return outcomes
+
+
+def _is_released(response: ApiResponse) -> bool:
+    return response.status != 409 or "放号" not in response.error
 
 
 def buy_any_slot(
