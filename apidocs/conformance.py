@@ -37,6 +37,7 @@ SCHEMATHESIS_CONFIG = {
 PATIENT_SERVICE_PATH, MANAGER_SERVICE_PATH = "/pati_service/patient_service", "/pati_service/manager_service"
 PAYMENT_NOTIFICATION_PATHS = [f"/pati_service/wechat/pay/{one}/{{tenantId}}" for one in ("notify", "refund_notify")]
 CALLBACK_PATH = "/pati_service/wechat/callback/{tenantId}"
+QUEUE_OPERATIONS = ("call_next", "call_again", "skip", "done", "await_results")
 # Operations whose example is rejected, and the precondition that it does not meet.
 EXAMPLE_PRECONDITIONS = {
     "/msg_service/msg/doctor/send_res_msg": "a file that the doctor uploaded",
@@ -44,6 +45,12 @@ EXAMPLE_PRECONDITIONS = {
     **dict.fromkeys(("/inner/join_conversation", "/inner/kickout_conversation"), "a conversation of the gateway"),
     "/pati_service/book_service/book/schedule": "a half-day without a booking of the member",
     "/pati_service/manager_service/register_booking": "a booking of today",
+    "/pati_service/book_service/book/check_in": "a booking of today, and the code of its department",
+    **dict.fromkeys(
+        (f"/pati_service/manager_service/queue/{path}" for path in QUEUE_OPERATIONS),
+        "a schedule of today, with a queue",
+    ),
+    "/pati_service/manager_service/revoke_screen": "a screen",
     "/pati_service/manager_service/refund_visit": "a registered visit",
     "/pati_service/manager_service/confirm_holidays": "a year whose list of holidays is known",
     "/pati_service/manager_service/end_makeup_day": "a make-up day",

@@ -33,6 +33,7 @@ LIMIT_TITLES = {
     RateLimit.SEARCHES: "查询各种列表合计",
     RateLimit.OAUTH_STATES: "获取授权地址",
     RateLimit.CONNECTIONS: "打开 WebSocket",
+    RateLimit.QUEUES: "查询排队",
 }
 SECURITY_SCHEMES: Json = {
     "token": {"type": "apiKey", "in": "header", "name": "token", "description": "登录后得到的 token"},

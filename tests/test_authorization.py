@@ -10,6 +10,7 @@ from chalicelib.adapters import mysql
 from chalicelib.http.routing import Endpoint, OptionalTenantCaller
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Caller, Role
+from tests.support import queue_client
 from tests.support.client import ApiResponse, build_event, check_envelope, invoke
 from tests.support.contract import CONTRACT
 from tests.support.factories import Hospital
@@ -51,6 +52,8 @@ CALLERS = {
             f"GET {MANAGER}/day_bookings",
             f"POST {MANAGER}/add_booking",
             f"GET {MANAGER}/waitlist",
+            f"GET {MANAGER}/queue",
+            *(f"POST {MANAGER}/queue/{one}" for one in ("call_next", "call_again", "skip", "done", "await_results")),
             f"GET {MANAGER}/schedule_patterns",
             f"GET {MANAGER}/booking_rules",
         ),
@@ -82,6 +85,9 @@ CALLERS = {
             f"POST {MANAGER}/confirm_holidays",
             f"POST {MANAGER}/save_makeup_day",
             f"POST {MANAGER}/end_makeup_day",
+            f"GET {MANAGER}/screens",
+            f"POST {MANAGER}/create_screen",
+            f"POST {MANAGER}/revoke_screen",
             "GET /pati_service/wechat/pay_conf",
             "POST /pati_service/wechat/pay_conf",
             "POST /pati_service/wechat/service_info",
@@ -100,6 +106,8 @@ CALLERS = {
             f"POST {MANAGER}/cancel_booking",
             f"POST {MANAGER}/record_receipt",
             f"POST {MANAGER}/refund_visit",
+            f"GET {MANAGER}/checkin_code",
+            f"POST {MANAGER}/replace_checkin_code",
             f"POST {MANAGER}/substitute_doctor",
             f"GET {MANAGER}/closure_preview",
             f"POST {MANAGER}/save_closure",
@@ -142,6 +150,8 @@ CALLERS = {
             "POST /pati_service/book_service/waitlist/join",
             "POST /pati_service/book_service/waitlist/leave",
             "GET /pati_service/book_service/waitlist",
+            "POST /pati_service/book_service/book/check_in",
+            "GET /pati_service/book_service/queue_place",
             f"POST {PATIENT}/consent",
             f"GET {PATIENT}/consents",
             f"POST {PATIENT}/consent/withdraw",
@@ -161,6 +171,7 @@ CALLERS = {
         ),
         frozenset([Role.PATIENT]),
     ),
+    "GET /pati_service/book_service/screen": frozenset([Role.SCREEN]),
     f"GET {MANAGER}/stored_messages": frozenset([Role.DOCTOR, Role.ADMIN]),
     **dict.fromkeys(
         (
@@ -201,6 +212,7 @@ def build_credentials(hospital: Hospital) -> dict[Role, dict[str, str]]:
         Role.SERVICE_STAFF: {"token": hospital.desk.token},
         Role.ADMIN: {"token": hospital.admin.token},
         Role.SESSION: {"token": external_user},
+        Role.SCREEN: {"token": queue_client.create_screen(hospital)[1]},
         # At the messagecenter a hospital's system names the acting user.
         Role.SERVICE: {"X-Internal-Key": hospital.internal_key, "newUserId": str(hospital.lin.user_id)},
     }

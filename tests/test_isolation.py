@@ -20,7 +20,7 @@ from chalicelib.identity.callers import Role
 from chalicelib.notify import http
 from chalicelib.outbox import outbox
 from chalicelib.settings import settings
-from tests.support import factories
+from tests.support import factories, queue_client
 from tests.support.client import ApiResponse, call
 from tests.support.contract import CONTRACT
 from tests.support.factories import Hospital
@@ -70,6 +70,7 @@ def world() -> Iterator[World]:
         staff = {Role.DOCTOR: here.chen, Role.SERVICE_STAFF: here.desk, Role.ADMIN: here.admin}
         own = {Role.PATIENT: here.lin.token, Role.SESSION: create_external_user(here, "guo").token}
         own |= {kind: one.token for kind, one in staff.items()}
+        own[Role.SCREEN] = queue_client.create_screen(here)[1]
         headers: dict[str, dict[str, str]] = {kind: {"token": token} for kind, token in own.items()}
         headers |= {
             Role.SERVICE: {"X-Internal-Key": here.internal_key},

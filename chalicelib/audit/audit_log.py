@@ -31,6 +31,8 @@ class AuditAction(StrEnum):
     CHANGE_FILE_PHONE = "change_file_phone"
     SAVE_PATIENT = "save_patient"
     CHANGE_PHONE = "change_phone"
+    CREATE_SCREEN = "create_screen"
+    REVOKE_SCREEN = "revoke_screen"
     CHANGE_ACCOUNT_PHONE = "change_account_phone"
     LIMIT_ACCOUNT = "limit_account"
     CONFIRM_ACCOUNT = "confirm_account"

@@ -1,7 +1,8 @@
 """Endpoints of booking (document 003): calendar (tenant_service), bookings (book_service), staff (manager_service).
 
 change_routes.py has those that reschedule, and those with which staff book for patients; closure_routes.py has those
-for stopped schedules; holiday_routes.py those for holidays; waitlist_routes.py those of the waitlist.
+for stopped schedules; holiday_routes.py those for holidays; waitlist_routes.py those of the waitlist; queue_routes.py
+those of check-in and queues.
 """
 
 from chalicelib.booking.calendar import offers
@@ -29,6 +30,7 @@ from chalicelib.booking.front_desk.models import (
     RegisterRequest,
     RegisterResult,
 )
+from chalicelib.booking.queue_routes import routes
 from chalicelib.booking.reservations import bookings, cancellation, reserve
 from chalicelib.booking.reservations.models import (
     Book,
@@ -54,7 +56,6 @@ from chalicelib.booking.schedules.models import (
     SaveScheduleResult,
     SchedulesQuery,
 )
-from chalicelib.booking.waitlist_routes import routes
 from chalicelib.errors import CONFLICT, CONSENT_REQUIRED, NOT_FOUND
 from chalicelib.http.fields import Page
 from chalicelib.http.routing import IdempotencyKeyHeader
@@ -204,10 +205,11 @@ def day_bookings(caller: Caller, query: DayBookingsQuery) -> Page[DayBooking]:
 def register_booking(caller: Caller, body: RegisterRequest) -> RegisterResult:
     """预约挂号登记
 
-    Changes bookStatus from 0 to 2 when the patient arrives, on the day of the booking only. The booking is given by
-    book_id or by the code that the patient shows. With document_checked, the patient's file is verified, or merged into
-    the verified file of the same document and name; 409 if that one has another name, or the file has no document: then
-    register without it, and use verify_patient or merge_patients.
+    Changes bookStatus from 0 to 2 when the patient arrives, on the day of the booking only; the patient gets in line,
+    or returns to it after tests. The booking is given by book_id or by the code that the patient shows. With
+    document_checked, the patient's file is verified, or merged into the verified file of the same document and name;
+    409 if that one has another name, or the file has no document: then register without it, and use verify_patient or
+    merge_patients.
     """
     return registration.register(caller, body)
 

@@ -32,6 +32,7 @@ class RateLimit(StrEnum):
     SEARCHES = "searches"
     OAUTH_STATES = "oauth_states"
     CONNECTIONS = "connections"  # new WebSockets
+    QUEUES = "queues"  # reading a place in a queue, or a screen
     REJECTIONS = "rejections"  # requests without a valid token or key, of one network
 
 
@@ -50,6 +51,7 @@ DEFAULT_RATES = {
     RateLimit.SEARCHES: Rate(5, 60),
     RateLimit.OAUTH_STATES: Rate(0.5, 20),
     RateLimit.CONNECTIONS: Rate(0.5, 30),
+    RateLimit.QUEUES: Rate(1, 30),
     RateLimit.REJECTIONS: Rate(5, 300),  # an expired token in each page of a hospital's network stays below it
 }
 

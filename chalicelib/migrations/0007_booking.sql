@@ -145,6 +145,48 @@ CREATE TABLE waitlist_entries (
     KEY by_state (state, changed_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
+-- The queue of each schedule on the day of the visit: an entry for each booking that was registered, which is its check-in.
+-- An entry counts while its booking is live, so cancelling a booking changes nothing here. Entries change under the lock of
+-- the schedule.
+CREATE TABLE queue_entries (
+    book_id        BIGINT PRIMARY KEY,
+    tenant_id      BIGINT NOT NULL,
+    schedule_id    BIGINT NOT NULL,  -- whose queue it is in: that of a substitute, once one has taken over
+    state          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- see QueueState
+    place          INT NOT NULL,  -- order of those who wait; others keep their last one
+    segment        TIME NOT NULL,  -- when the part of the half-day begins in which the patient is called
+    is_returning   BOOLEAN NOT NULL DEFAULT 0,  -- waits to show results (回诊)
+    calls          SMALLINT NOT NULL DEFAULT 0,  -- how often the patient was called
+    skips          SMALLINT NOT NULL DEFAULT 0,  -- how often the patient did not come
+    called_at      BIGINT NULL,  -- when last
+    called_by      BIGINT NULL,  -- user_id
+    announced_at   BIGINT NULL,  -- when the patient was notified that few are before them
+    checked_in_at  BIGINT NOT NULL,
+    KEY by_schedule (schedule_id, state, place)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- The code of a department by which patients check in: a QR code in its waiting area.
+CREATE TABLE checkin_codes (
+    dept_id     BIGINT PRIMARY KEY,
+    tenant_id   BIGINT NOT NULL,
+    code        CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- random
+    changed_by  BIGINT NOT NULL,  -- user_id
+    changed_at  BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Screens in waiting rooms. Each signs in with a device key, a token of the principal screen:ID.
+CREATE TABLE screens (
+    screen_id   BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id   BIGINT NOT NULL,
+    dept_id     BIGINT NOT NULL,
+    area        VARCHAR(64) NOT NULL,  -- shows the schedules of this waiting area, '' for all of the department
+    name        VARCHAR(64) NOT NULL,
+    revoked_at  BIGINT NULL,
+    created_by  BIGINT NOT NULL,  -- user_id
+    created_at  BIGINT NOT NULL,
+    KEY by_tenant (tenant_id, screen_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
 -- Each rescheduling of a booking. Rows are never changed.
 CREATE TABLE booking_changes (
     change_id        BIGINT PRIMARY KEY AUTO_INCREMENT,
@@ -240,6 +282,8 @@ CREATE TABLE booking_rules (
     quiet_from       TINYINT NOT NULL,  -- hour from which, and until which, nothing is given to the waitlist
     quiet_to         TINYINT NOT NULL,
     reschedule_limit SMALLINT NOT NULL,  -- how often a patient can reschedule a booking, 0 for not at all
+    checkin_minutes  SMALLINT NOT NULL,  -- so many minutes before the slot, patients can check in by the code of the department
+    segment_minutes  SMALLINT NOT NULL,  -- length of the parts of a half-day in whose order patients are called
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

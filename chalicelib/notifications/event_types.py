@@ -24,6 +24,8 @@ class EventType(IntEnum):
     DOCTOR_SUBSTITUTED = 1120  # the hospital stopped the schedule; another doctor sees the patients
     ALTERNATIVE_HELD = 1121  # the hospital stopped the schedule and holds another slot
     ALTERNATIVE_LAPSED = 1122  # the held slot was not accepted in time, which cancels the booking
+    QUEUE_SOON = 1130  # few patients are before the holder's in the queue
+    QUEUE_CALLED = 1131  # the doctor calls the patient
     SITE_MESSAGE = 1200
     PAYMENT_RECEIVED = 1300
     PAYMENT_REFUNDED = 1301

@@ -1,4 +1,4 @@
-"""Format a person's age and phone number as the protocol documents show them to others."""
+"""Format a person's age, name and phone number as they are shown to others."""
 
 from datetime import date
 
@@ -24,6 +24,11 @@ def format_age(birthday: str, today: date) -> str:
 def compute_years(birthday: date, today: date) -> int:
     """Return the age in whole years."""
     return today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))
+
+
+def mask_name(name: str) -> str:
+    """Return the first character of a name, whatever its length: 张*, J*. It shows others as little as possible."""
+    return f"{name.strip()[:1]}*"
 
 
 def mask_phone(phone: str) -> str:

@@ -14,6 +14,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     SESSION = "session"  # a user of an external system, known only by a session id
     SERVICE = "service"  # a hospital's own system, authenticated by an internal key
+    SCREEN = "screen"  # a screen in a waiting room, authenticated by its device key
     LIMITED = "limited"  # a signed-in patient or member of staff who has to confirm their identity first
 
 
@@ -27,6 +28,7 @@ ROLE_LABELS = {
     Role.ADMIN: "管理员",
     Role.SESSION: "外部系统的用户",
     Role.SERVICE: "医院自己的系统（内部密钥）",
+    Role.SCREEN: "候诊屏（设备密钥）",
     Role.LIMITED: "尚未完成安全验证的用户",
 }
 """Names of the roles for clients, in the order in which they are listed."""

@@ -9,7 +9,7 @@ from chalicelib.identity.callers import Role
 Json = dict[str, Any]
 
 # The callers whose credentials an example has: the first of these whom the endpoint allows.
-CALLERS = (Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN, Role.SERVICE)
+CALLERS = (Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN, Role.SERVICE, Role.SCREEN)
 # Only an administrator may withdraw a message that is older than two minutes.
 CALLER_BY_PATH = {"/message/withdrawMessage": Role.ADMIN}
 CREDENTIAL_TEXT = "演示用户的凭据；换成别的用户：改这里，或点 Authorize"
@@ -54,7 +54,8 @@ def _issue_credentials(demo: Json) -> dict[Role, Json]:
         role: {"token": tokens.issue(int(demo["tenant_id"]), f"user:{user_id}", role)}
         for role, user_id in user_ids.items()
     }
-    return {**issued, Role.SERVICE: {"X-Internal-Key": demo["internal_key"]}}
+    screen = {"token": demo.get("screen", {}).get("key", "")}
+    return {**issued, Role.SERVICE: {"X-Internal-Key": demo["internal_key"]}, Role.SCREEN: screen}
 
 
 def _insert_value(parameter: Json, known: Json) -> None:

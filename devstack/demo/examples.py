@@ -1,7 +1,6 @@
 """Create what the examples of the API documentation name, and list ids of the demo data by field and by path.
 
-The requests go through the app's own endpoints. Those that create something carry an idempotency key, so a repeated run
-finds what an earlier one created.
+The requests go through the app's own endpoints (app_client.py).
 """
 
 import json
@@ -9,28 +8,22 @@ import secrets
 import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
-from urllib.parse import urlencode
 
-from chalice.local import RouteMatcher
-
-from app import app
 from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.identity import internal_keys
 from chalicelib.identity.callers import Role
-from devstack.apigateway import rest_api
-from devstack.apigateway.rest_api import HttpRequest
 from devstack.console import print_line
-from devstack.demo import wechat_account
+from devstack.demo import visit_day, wechat_account
+from devstack.demo.app_client import BOOK_PATH, PATIENT_PATH, STAFF_PATH, Fields, RejectedRequestError
+from devstack.demo.app_client import get as _get
+from devstack.demo.app_client import post as _post
+from devstack.demo.app_client import send as _send
 from devstack.fakes.wechat_endpoints import DEMO_ACCOUNTS
 
-Fields = dict[str, Any]
-
 EXTERNAL_ID = "demo"  # of the hospital whose ids are listed
-CHAT_PATH, STAFF_PATH, MESSAGE_PATH = "/msg_service/msg", "/pati_service/manager_service", "/message"
-PATIENT_PATH, TENANT_PATH = "/pati_service/patient_service", "/pati_service/tenant_service"
-BOOK_PATH, WECHAT_PATH = "/pati_service/book_service", "/pati_service/wechat"
+CHAT_PATH, MESSAGE_PATH = "/msg_service/msg", "/message"
+TENANT_PATH, WECHAT_PATH = "/pati_service/tenant_service", "/pati_service/wechat"
 UNUSED_PHONE = "13800000077"
 OPEN_ID = "oDemoOpenIdOfLinXiaoyu000001"
 AUTH_FILE_NAME, AUTH_FILE_CONTENT = "MP_verify_0a1B2c3D4e5F6g7H.txt", b"0a1B2c3D4e5F6g7H"
@@ -47,17 +40,13 @@ UNBOUND_MEMBER: Fields = {**REMOVED_MEMBER, "name": "王大山", "IDNo": "E07654
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
-class RejectedRequestError(Exception):
-    """The app rejected a request."""
-
-
 def list_values(demo: Fields) -> dict[str, Fields]:
     """Return values for the fields of examples, by path; those of path "" are for all paths.
 
     What cannot be created, because a user of the demo has changed its preconditions, is left out.
 
     Args:
-        demo: the content of demo.json.
+        demo: the content of demo.json, to which the demo's screen is added.
     """
     lin, chen = demo["patients"][0]["token"], demo["doctors"][0]["token"]
     admin, desk = (
@@ -81,6 +70,7 @@ def list_values(demo: Fields) -> dict[str, Fields]:
         lambda: _list_schedules(desk["token"], chen_id, zhou_id),
         lambda: _book(lin, desk["token"], member_id, chen_id, zhou_id),
         lambda: _wait(lin, demo["patients"][1]["token"], desk["token"], member_id, zhou_id),
+        lambda: visit_day.list_values(demo, desk["token"], admin["token"]),
         lambda: _list_wechat_values(admin["token"]),
     ]
     values: dict[str, Fields] = {}
@@ -376,25 +366,3 @@ def _list_wechat_values(admin: str) -> dict[str, Fields]:
         f"{WECHAT_PATH}/oauth/url": {"redirect_uri": page},
         "/pati_service/wx/jsapi/signature": {"url": page},
     }
-
-
-def _get(path: str, token: str, **query: Any) -> Any:
-    return _send("GET", f"{path}?{urlencode(query)}", [("token", token)], b"")
-
-
-def _post(path: str, token: str, key: str = "demo", **body: Any) -> Any:
-    headers = [("token", token), ("Idempotency-Key", f"demo-{key}"), ("Content-Type", "application/json")]
-    return _send("POST", path, headers, json.dumps(body).encode())
-
-
-def _send(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> Any:
-    """Return `data` of the response.
-
-    Raises:
-        RejectedRequestError: the request was rejected.
-    """
-    request = HttpRequest(method, target, headers, body, "127.0.0.1")
-    response = rest_api.handle_request(app, RouteMatcher(list(app.routes)), request)
-    if response.status != 200:
-        raise RejectedRequestError(f"{method} {target}: {response.body.decode()}")
-    return json.loads(response.body)["data"]

@@ -30,7 +30,7 @@ from chalicelib.identity.callers import Role
 from devstack.apigateway.server import create_server
 from devstack.fakes import wechat
 from devstack.fuzz import account_data, booking_data, helpdesk_data, inbox_data
-from tests.support import factories
+from tests.support import factories, queue_client
 
 Headers = dict[str, str]
 
@@ -86,6 +86,7 @@ class FuzzClient:
         self._headers: dict[str, Headers] = {
             Role.SESSION: {"token": tokens.issue(hospital.tenant_id, "session:fuzz", Role.SESSION)},
             Role.SERVICE: {"X-Internal-Key": hospital.internal_key},
+            Role.SCREEN: {"token": queue_client.create_screen(hospital)[1]},
             Role.PUBLIC: {"tenantId": str(hospital.tenant_id)},
         }
         self.known_values: dict[str, Any] = {"phone": hospital.chen.phone, "password": factories.PASSWORD}
@@ -94,8 +95,7 @@ class FuzzClient:
             "pati_id": str(factories.create_patient_file(hospital.lin)),
         }
         second_key = internal_keys.authenticate(internal_keys.issue(hospital.tenant_id))
-        self.known_values["key_id"] = str(second_key.key_id)
-        self.known_values["tenantId"] = str(hospital.tenant_id)
+        self.known_values |= {"key_id": str(second_key.key_id), "tenantId": str(hospital.tenant_id)}
         self.known_values["label_id"] = str(factories.create_group(hospital.desk, "慢病"))
         self._start_session(member_id=str(hospital.lin.member_id), doctor_id=str(hospital.chen.user_id))
         self._upload_file()

@@ -7,7 +7,7 @@ from devstack.paths import LOCAL, write_atomically
 from devstack.services import data_keys, s3
 
 ENV_FILE = LOCAL / "env"
-LIMITS = ("messages", "conversations", "searches", "oauth_states", "connections", "rejections")
+LIMITS = ("messages", "conversations", "searches", "oauth_states", "connections", "queues", "rejections")
 # Of the fake, which knows the app id 190000001: with CAPTCHA_APP_ID=190000001, bin/dev requires captchas.
 CAPTCHA_KEYS = {
     "CAPTCHA_KEY_ID": "AKIDdemo",

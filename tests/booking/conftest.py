@@ -2,9 +2,15 @@
 
 import pytest
 
-from tests.support import booking_client
+from tests.support import booking_client, outbox_jobs
 from tests.support.booking_client import BookingDepartment
 from tests.support.factories import Hospital
+
+
+@pytest.fixture(autouse=True)
+def idle_workers() -> None:
+    """Worker threads that earlier tests have woken would run this test's jobs."""
+    outbox_jobs.wait_for_workers()
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ DEFAULTS = {
     "quiet_from": 22,
     "quiet_to": 7,
     "reschedule_limit": 3,
+    "checkin_minutes": 60,
+    "segment_minutes": 30,
 }
 
 

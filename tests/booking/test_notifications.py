@@ -128,7 +128,7 @@ def test_stopped_schedule_is_reported_to_each_holder(department: BookingDepartme
 
 def test_every_event_type_has_a_text() -> None:
     event_types = [
-        one for one in EventType if one.name.startswith(("BOOKING_", "SCHEDULE_", "DOCTOR_", "ALTERNATIVE_"))
+        one for one in EventType if one.name.startswith(("BOOKING_", "SCHEDULE_", "DOCTOR_", "ALTERNATIVE_", "QUEUE_"))
     ]
     assert sorted(site_messages.MESSAGE_TEXTS) == sorted(event_types)
 

@@ -39,7 +39,6 @@ REJECTED = {
     "/pati_service/wechat/bar_code": 403,  # a ticket of bar_code_link, valid for half an hour
     "/pati_service/manager_service/second_factor/confirm": 400,  # a code of the new secret
     "/pati_service/manager_service/stored_messages": 404,  # a consultation of a closed account
-    "/pati_service/manager_service/register_booking": 409,  # a booking of today
     "/pati_service/manager_service/end_makeup_day": 404,  # a make-up day
     "/pati_service/manager_service/confirm_holidays": 409,  # a year whose list is known
     "/pati_service/manager_service/refund_visit": 409,  # a registered one

@@ -23,7 +23,7 @@ ID_KINDS = {
     **dict.fromkeys(("label_id", "pati_group_id", "list"), "label"),
     **dict.fromkeys(("dept_id", "deptId"), "dept"),
     **dict.fromkeys(("schedule_id", "scheduleId"), "schedule"),
-    **dict.fromkeys(("bookId", "appo_id"), "booking"),
+    **dict.fromkeys(("bookId", "appo_id", "current"), "booking"),
     **dict.fromkeys(("positionId", "youPositionId"), "post"),
     **dict.fromkeys(("tenantId", "receiveEntId", "agencyId"), "tenant"),
     "sessions": "session",
@@ -34,6 +34,7 @@ ID_KINDS = {
     "merge_id": "merge",
     "bindingId": "binding",
     "entryId": "wait",
+    "screen_id": "screen",
 }
 # Fields that identify nothing: positions in a list, which may be any message, and a redundant field of document 002.
 NOT_IDS = {

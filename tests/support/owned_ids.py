@@ -16,6 +16,7 @@ from tests.support import (
     gateway_client,
     helpdesk_client,
     inbox_client,
+    queue_client,
     staff_client,
 )
 from tests.support.booking_client import BookingDepartment
@@ -60,9 +61,8 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         "file": [_upload_file(doctor, consult), _upload_file(patient, consult)],
         "letter": [inbox_client.list_messages(one)[0]["msg_id"] for one in (patient, doctor)],
         "member": [str(patient.member_id)],
-        "patient": [str(user_id)],
+        **{kind: [str(user_id)] for kind in ("patient", "session")},
         "doctor": [str(doctor.user_id)],
-        "session": [str(user_id)],
         "key": [str(internal_keys.authenticate(hospital.internal_key).key_id)],
         "login": [_begin_session(one) for one in (patient, doctor)],
         **_share_file(department, patient),
@@ -73,6 +73,7 @@ def create_ids(hospital: Hospital, patient: Person, doctor: Person, text: str, n
         **_enter_days(hospital, doctor),
         "booking": [department.book_slot(patient, schedule_id, 2)],
         "wait": [_wait(department, patient, doctor)],
+        "screen": [queue_client.create_screen(hospital, department.dept_id)[0]],
         "post": [post_id],
         "tenant": [str(hospital.tenant_id)],
     }

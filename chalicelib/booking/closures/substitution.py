@@ -1,8 +1,8 @@
 """Substitute a doctor (替诊): another doctor sees the patients of a schedule, at the same times and for the same fee.
 
 The schedule is stopped and one of the substitute replaces it. All bookings change over in that transaction, so nobody
-else can book their slots in between. Those that cannot, because the patient has another booking with the substitute on
-that day, are handled as of a stopped schedule.
+else can book their slots in between, and the queue with them. Those that cannot, because the patient has another
+booking with the substitute on that day, are handled as of a stopped schedule.
 """
 
 from chalicelib import clock, errors
@@ -10,6 +10,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.closures import substitution_store
 from chalicelib.booking.closures.models import SubstituteRequest, SubstituteResult
+from chalicelib.booking.queues import queue_store
 from chalicelib.booking.reservations import notifications
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.booking.schedules.slots import Schedule, ScheduleTerms
@@ -60,6 +61,7 @@ def _substitute(tx: Tx, caller: Caller, request: SubstituteRequest) -> Substitut
     if replacing is None or not replacing.doctor_active:
         raise ApiError(errors.CONFLICT, "替诊医生已停用")
     schedule_store.stop(tx, tenant_id, schedule_id, caller.user_id, request.reason or "", substitute_id)
+    queue_store.move_queue(tx, tenant_id, schedule_id, substitute_id)
     movable = substitution_store.lock_movable(tx, tenant_id, schedule_id, doctor_id)
     substitution_store.move_all(tx, tenant_id, movable, (schedule_id, substitute_id), doctor_id, caller.user_id)
     for one in movable:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.booking.schedules.rule_store import Rules
@@ -20,6 +19,7 @@ class BookingKeys:
 
     book_id: int
     pati_id: int
+    schedule_id: int  # in whose queue the patient is or will be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,28 +48,16 @@ def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> 
     """Return the keys of a booking by its book_id or, if that is None, by its code; None if there is none."""
     row = tx.fetch_one(
         f"""
-        SELECT book_id, pati_id FROM bookings WHERE tenant_id = %(tenant_id)s
-          AND {"book_id = %(book_id)s" if book_id else "book_code = %(book_code)s"}
+        SELECT b.book_id, b.pati_id, COALESCE(e.schedule_id, b.schedule_id) AS schedule_id
+        FROM bookings b LEFT JOIN queue_entries e ON e.book_id = b.book_id
+        WHERE b.tenant_id = %(tenant_id)s
+          AND {"b.book_id = %(book_id)s" if book_id else "b.book_code = %(book_code)s"}
         """,
         tenant_id=tenant_id,
         book_id=book_id,
         book_code=book_code,
     )
     return BookingKeys(**row) if row else None
-
-
-def register(tx: Tx, book_id: int, user_id: int) -> None:
-    """Mark a booking that `bookings.find_for_update` has locked as registered by a member of staff."""
-    tx.execute(
-        """
-        UPDATE bookings SET status = %(registered)s, changed_by = %(user_id)s, changed_at = %(now)s
-        WHERE book_id = %(book_id)s
-        """,
-        registered=BookingStatus.REGISTERED,
-        book_id=book_id,
-        user_id=user_id,
-        now=clock.now(),
-    )
 
 
 def list_day(

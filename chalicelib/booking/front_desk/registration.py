@@ -10,21 +10,23 @@ from chalicelib.billing.bookings import BookingStatus
 from chalicelib.booking.front_desk import front_desk_store
 from chalicelib.booking.front_desk.front_desk_store import BookingKeys, DayBookingRow
 from chalicelib.booking.front_desk.models import DayBooking, DayBookingsQuery, RegisterRequest, RegisterResult
-from chalicelib.booking.reservations import booking_store, notifications
+from chalicelib.booking.queues import arrival
+from chalicelib.booking.reservations import booking_store
 from chalicelib.booking.reservations.booking_store import PatientFileChangedError
 from chalicelib.booking.reservations.reserve import MAX_FILE_CHANGES
 from chalicelib.booking.schedules import schedule_store, slots
 from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import formatting, patients, phones
 from chalicelib.people.patient_status import VerificationMethod
 
 
 def register(caller: Caller, request: RegisterRequest) -> RegisterResult:
-    """Register a booking on its day (挂号), which becomes the patient's latest visit. Registering again has no effect.
+    """Register a booking on its day (挂号), which becomes the patient's latest visit, and the patient gets in line.
+
+    Registering again has no effect, except that a patient who was sent for tests gets in line again with the results.
 
     Raises:
         ApiError: 400 without an id and a code, 404 if the tenant has no such booking, 409 on another day, if it is
@@ -99,26 +101,19 @@ def _register(tx: Tx, caller: Caller, keys: BookingKeys, pati_id: int) -> tuple[
     Args:
         pati_id: the file that the booking belongs to now.
     """
-    # Locks are taken in the order that reservations/reserve.py documents: the patient, then the booking. The schedule
-    # is read without a lock, so a stop that commits after this read does not prevent the registration.
+    # Locks are taken in the order that reservations/reserve.py documents: the patient, the schedule, the booking.
     booking_store.lock_patient(tx, caller.tenant_id, pati_id)
+    schedule = schedule_store.find(tx, caller.tenant_id, keys.schedule_id, "FOR UPDATE")
     booking = bookings.find_for_update(tx, caller.tenant_id, keys.book_id)
-    if booking is None:
+    if booking is None or schedule is None:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
-    schedule = schedule_store.find(tx, caller.tenant_id, booking.schedule_id)
     if booking.pati_id != pati_id:  # merged or split: the file that it belongs to now is not locked
         raise PatientFileChangedError
     if booking.status == BookingStatus.REGISTERED:
+        arrival.return_with_results(tx, caller.tenant_id, schedule, booking.book_id)
         return booking.serial_no, False
-    if booking.status != BookingStatus.BOOKED:
-        raise ApiError(errors.CONFLICT, "该预约已取消或已失约")
-    if schedule is None or schedule.stopped_at:  # a job is cancelling its bookings
-        raise ApiError(errors.CONFLICT, "该排班已停诊")
-    if booking.day != clock.today():
-        raise ApiError(errors.CONFLICT, f"只能在就诊当天（{booking.day}）挂号")
-    front_desk_store.register(tx, booking.book_id, caller.user_id)
-    patients.set_latest_visit(tx, caller.tenant_id, booking.pati_id, booking.book_id)
-    notifications.enqueue(tx, booking.tenant_id, booking.user_id, booking.book_id, EventType.BOOKING_REGISTERED)
+    arrival.require_registrable(booking, schedule)
+    arrival.register(tx, booking, schedule, caller.user_id)
     return booking.serial_no, True
 
 

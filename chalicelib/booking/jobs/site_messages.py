@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.booking.queues import announcements
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.reservations.booking_store import BookingDetails
 from chalicelib.booking.schedules import slots
@@ -35,6 +36,8 @@ MESSAGE_TEXTS = {
     EventType.BOOKING_REGISTERED: "挂号成功：{what}，{serial_no}号。{where}",
     EventType.BOOKING_MISSED: "您未按时就诊，已记为失约：{what}。",
     EventType.BOOKING_REMINDER: "就诊提醒：{what}。{where}请按时就诊。",
+    EventType.QUEUE_SOON: "即将叫号：{what}，{serial_no}号。前面等候 {waiting} 人，请在候诊区等候。{where}",
+    EventType.QUEUE_CALLED: "请就诊：{what}，{serial_no}号。{where}",
 }
 
 
@@ -50,6 +53,8 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     """
     user_id, book_id, at = payload["user_id"], payload["book_id"], payload["at"]
     event_type = EventType(payload["type"])
+    if announcements.is_outdated(mysql.autocommit, tenant_id, book_id, event_type):
+        return
     booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
     if booking and not notifications.is_outdated(payload, booking.changes):
         _insert_message(tenant_id, payload, event_type, _format_text(booking, event_type, payload))
@@ -80,6 +85,6 @@ def _format_text(booking: BookingDetails, event_type: EventType, payload: dict[s
     doctor = f"{booking.dept_name} {booking.doctor_name}".strip()
     where = f"候诊地点：{booking.area}。" if booking.area else ""
     what = f"{booking.member_name}，{when}，{doctor}"
-    values = {name: payload.get(name, "") for name in ("before", "until")}
+    values = {name: payload.get(name, "") for name in ("before", "until", "waiting")}
     values["reason"] = f"原因：{payload['reason']}。" if payload.get("reason") else ""
     return MESSAGE_TEXTS[event_type].format(what=what, where=where, serial_no=booking.serial_no, **values)

@@ -6,6 +6,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.billing import money
 from chalicelib.billing.bookings import BookingStatus
+from chalicelib.booking.queues import announcements
 from chalicelib.booking.reservations import booking_store, notifications
 from chalicelib.booking.reservations.booking_store import BookingDetails
 from chalicelib.booking.schedules import slots
@@ -30,6 +31,8 @@ STATUS_AND_LABEL = {
     EventType.ALTERNATIVE_LAPSED: CANCELLED_STATUS_AND_LABEL,
     EventType.BOOKING_REGISTERED: (BookingStatus.REGISTERED, "挂号成功"),
     EventType.BOOKING_REMINDER: (BookingStatus.BOOKED, "就诊提醒"),
+    EventType.QUEUE_SOON: (BookingStatus.REGISTERED, "即将叫号"),
+    EventType.QUEUE_CALLED: (BookingStatus.REGISTERED, "请就诊"),
 }
 CANCELLATION_REASONS = {
     EventType.BOOKING_CANCELLED: "患者取消",
@@ -63,6 +66,8 @@ def send_booking_message(tenant_id: int, payload: dict[str, Any]) -> None:
     user_id, book_id, event_type = payload["user_id"], payload["book_id"], EventType(payload["type"])
     booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
     if booking is None or not _is_current(booking, event_type) or notifications.is_outdated(payload, booking.changes):
+        return
+    if announcements.is_outdated(mysql.autocommit, tenant_id, book_id, event_type):
         return
     values = {
         **_build_values(booking),

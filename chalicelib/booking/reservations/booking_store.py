@@ -55,7 +55,7 @@ SELECT_BOOKING = f"""
 
 
 class PatientFileChangedError(Exception):
-    """A member's file was merged, split or verified, or the member was removed, before the file was locked."""
+    """What was read before the locks has changed: the file was merged, split or verified, or the booking moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,8 +357,8 @@ def cancel(tx: Tx, book_id: int, reason: CancellationReason, cancelled_by: int |
 def list_waiting_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> list[int]:
     """Return the book_ids of a schedule's bookings whose patients still wait for their visit.
 
-    A registered patient waits until seen by the doctor. Where no patient of the schedule is marked as seen, the
-    hospital may not use the queue: then those whose slot has begun count as seen.
+    A registered patient waits until seen by the doctor. Where no patient of the schedule was called, the hospital may
+    not use the queue: then those whose slot has begun count as seen.
     """
     rows = tx.fetch_all(
         """
@@ -366,7 +366,8 @@ def list_waiting_ids(tx: Tx, tenant_id: int, schedule_id: int, limit: int) -> li
         WHERE b.schedule_id = %(schedule_id)s AND b.live = 1 AND b.tenant_id = %(tenant_id)s AND b.seen_at IS NULL
           AND (b.status = %(booked)s OR b.status = %(registered)s AND (
               TIMESTAMP(b.day, b.slot_time) > %(now)s
-              OR EXISTS (SELECT 1 FROM bookings s WHERE s.schedule_id = b.schedule_id AND s.seen_at IS NOT NULL)))
+              OR EXISTS (SELECT 1 FROM bookings s WHERE s.schedule_id = b.schedule_id AND s.seen_at IS NOT NULL)
+              OR EXISTS (SELECT 1 FROM queue_entries q WHERE q.schedule_id = b.schedule_id AND q.calls > 0)))
         ORDER BY b.serial_no LIMIT %(limit)s
         """,
         schedule_id=schedule_id,

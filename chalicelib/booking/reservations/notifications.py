@@ -30,6 +30,8 @@ WECHAT_TEMPLATES = {
     EventType.ALTERNATIVE_LAPSED: TemplateKind.CANCELLED,
     EventType.BOOKING_REGISTERED: TemplateKind.REGISTERED,
     EventType.BOOKING_REMINDER: TemplateKind.REVISIT,
+    EventType.QUEUE_SOON: TemplateKind.REVISIT,
+    EventType.QUEUE_CALLED: TemplateKind.REVISIT,
 }
 
 
@@ -49,7 +51,8 @@ def enqueue(
         user_id: the holder; None notifies nobody, as the patient has no account.
         change: bookings.changes, where the event can repeat after the booking was rescheduled.
         before: the time of the slot from which it was rescheduled.
-        details: what the text says besides: the reason of a stop, and until when to answer.
+        details: what the text says besides: the reason of a stop, until when to answer, and how many wait before. With
+            "call", how often the patient was called in the queue, the event can repeat.
     """
     if user_id is None:
         return
@@ -62,7 +65,8 @@ def enqueue(
 def build_key(payload: dict[str, Any]) -> str:
     """Return the name of a notification, by which it is sent once."""
     change = f":{payload['change']}" if payload.get("change") else ""
-    return f"booking:{payload['book_id']}:{payload['type']}{change}"
+    call = f":call{payload['call']}" if payload.get("call") else ""
+    return f"booking:{payload['book_id']}:{payload['type']}{change}{call}"
 
 
 def is_outdated(payload: dict[str, Any], changes: int) -> bool:

@@ -186,3 +186,9 @@ class BookingRules(WireModel):
     reschedule_limit: Annotated[SafeInt, Field(ge=0, le=100)] = Field(
         3, description="每个预约患者最多可改期几次，0 不可改期", examples=[3]
     )
+    checkin_minutes: Annotated[SafeInt, Field(ge=0, le=1_440)] = Field(
+        60, description="就诊前多少分钟起可扫码签到", examples=[60]
+    )
+    segment_minutes: Annotated[SafeInt, Field(ge=5, le=720)] = Field(
+        30, description="按多少分钟一段依次叫号，段内按签到先后", examples=[30]
+    )

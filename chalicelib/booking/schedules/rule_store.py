@@ -27,6 +27,8 @@ class Rules:
     quiet_from: int = 22  # hour from which, and until which, nothing is given to the waitlist; equal: always
     quiet_to: int = 7
     reschedule_limit: int = 3  # how often a patient can reschedule a booking; 0: not at all
+    checkin_minutes: int = 60  # so many minutes before the slot, patients can check in by the code of the department
+    segment_minutes: int = 30  # length of the parts of a half-day in whose order patients are called
 
 
 # Each rule is a column of booking_rules.
