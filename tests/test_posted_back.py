@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
 from devstack.fakes import wechat_pay
 from devstack.fakes.wechat_pay import WeChatPay
+from tests.support.accounts_client import add_member
 from tests.support.booking_client import BookingDepartment, create_department, get_iso_date
 from tests.support.client import get, post
 from tests.support.factories import Hospital, create_patient, create_patient_file
+from tests.support.front_desk_client import create_temporary, find_pati_id
+from tests.support.id_numbers import build_unused_id_number
 from tests.support.payment_client import CONF_PATH, build_conf
 from tests.support.wechat_client import APP_ID, WECHAT_PATH, configure
 
@@ -59,6 +63,31 @@ def test_new_profiles_of_doctors_and_departments(department: BookingDepartment) 
 
 def test_patient_file(hospital: Hospital) -> None:
     pati_id = create_patient_file(hospital.lin)
+    check_posted_back(f"{STAFF_PATH}/pati_info", f"{STAFF_PATH}/patient", hospital.desk.token, pati_id=pati_id)
+
+
+@pytest.mark.parametrize("birth_year", ["", 1970])
+def test_temporary_patient_file(hospital: Hospital, birth_year: Any) -> None:
+    """It has no phone, and perhaps no birthday."""
+    pati_id = create_temporary(hospital.desk, birth_year=birth_year).data["pati_id"]
+    check_posted_back(f"{STAFF_PATH}/pati_info", f"{STAFF_PATH}/patient", hospital.desk.token, pati_id=pati_id)
+
+
+@pytest.mark.parametrize("has_document", [True, False])
+def test_patient_file_of_a_child(hospital: Hospital, has_document: bool) -> None:
+    """With a guardian, whom the account has entered."""
+    day = clock.today().replace(year=clock.today().year - 3, day=1)
+    number = build_unused_id_number(f"{day:%Y%m%d}") if has_document else ""
+    guardian = {
+        "name": "林大山",
+        "IDNo": build_unused_id_number(),
+        "phone": "13800000003",
+        "relation": 3,
+        "consent": True,
+    }
+    response = add_member(hospital.lin, number, birthday=f"{day}", guardian=guardian)
+    assert response.status == 200, response.body
+    pati_id = find_pati_id(int(response.data["memberId"]))
     check_posted_back(f"{STAFF_PATH}/pati_info", f"{STAFF_PATH}/patient", hospital.desk.token, pati_id=pati_id)
 
 

@@ -41,14 +41,27 @@ def parse_type(value: str, field: str) -> IdType:
 
 
 def parse_guardian(fields: GuardianFields) -> Guardian:
-    """Return a guardian. Raises ApiError(BAD_PARAMETER) for an invalid document, or that of a child, as the child's."""
+    """Return a guardian. Raises ApiError(BAD_PARAMETER) for an invalid document, or that of a child."""
+    id_type = parse_type(fields.idType, "guardian.idType")
+    _, number = parse_guardian_document(id_type, fields.IDNo, "guardian.IDNo")
+    return Guardian(name=fields.name, id_type=id_type, number=number, phone=fields.phone, cont_relation=fields.relation)
+
+
+def parse_guardian_document(id_type: IdType, number: str, field: str) -> tuple[IdType, str]:
+    """Return type and normalized number of a guardian's document.
+
+    Args:
+        field: which the error names.
+
+    Raises:
+        ApiError: BAD_PARAMETER for an invalid number, or that of a child.
+    """
     from chalicelib.people import consents  # by hardly any request of staff
 
-    id_type = parse_type(fields.idType, "guardian.idType")
     try:
-        number = documents.normalize_number(id_type, fields.IDNo)
+        normalized = documents.normalize_number(id_type, number)
     except ValueError as error:
-        raise ApiError(errors.BAD_PARAMETER, f"guardian.IDNo：{error}") from None
-    if documents.is_citizen_number(id_type) and consents.is_minor(id_cards.parse_birthday(number)):
-        raise ApiError(errors.BAD_PARAMETER, f"guardian.IDNo：监护人须年满 {consents.MINOR_AGE} 岁")
-    return Guardian(name=fields.name, id_type=id_type, number=number, phone=fields.phone, cont_relation=fields.relation)
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：{error}") from None
+    if documents.is_citizen_number(id_type) and consents.is_minor(id_cards.parse_birthday(normalized)):
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：监护人须年满 {consents.MINOR_AGE} 岁")
+    return id_type, normalized

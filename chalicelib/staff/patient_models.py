@@ -1,6 +1,6 @@
 """Requests and responses of patient files and their access log."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -9,6 +9,7 @@ from chalicelib.http.fields import (
     Boolean,
     ContactPhone,
     Gender,
+    GuardianRelation,
     Id,
     IdText,
     Name,
@@ -20,7 +21,7 @@ from chalicelib.http.fields import (
     WireModel,
     empty_to_none,
 )
-from chalicelib.http.identity_fields import PROTOCOL_TYPE_DESCRIPTION, GuardianFields, IdNumberText, IdTypeText
+from chalicelib.http.identity_fields import ID_TYPE_DESCRIPTION, PROTOCOL_TYPE_DESCRIPTION, IdNumberText, IdTypeText
 from chalicelib.staff.label_models import Label
 
 STATUS_DESCRIPTION = "declared 未核验，verified 已核验，temporary 临时（无名氏），merged 已合并"
@@ -33,6 +34,7 @@ FileReason = Annotated[
     ),
 ]
 OptionalBoolean = Annotated[Boolean | None, BeforeValidator(empty_to_none)]
+OptionalBirthday = Annotated[Birthday | None, BeforeValidator(empty_to_none)]
 OptionalRelation = Annotated[Relation | None, BeforeValidator(empty_to_none)]
 
 
@@ -51,18 +53,35 @@ class DocumentFields(WireModel):
     verified: OptionalBoolean = Field(None, description="false：未核对原件，只登记，不能证明身份；空：已核对")
 
 
+class PatientGuardianFields(WireModel):
+    """The guardian of a child: a new one, or as pati_info has shown them."""
+
+    name: Name = Field(examples=["林大山"])
+    idType: IdTypeText = Field("", description=f"{ID_TYPE_DESCRIPTION}；空：01", examples=["01"])
+    IDNo: IdNumberText = Field(
+        "", description="证件号码；或用 id_number；都为空：同一监护人的证件不变", examples=["11010519491231002X"]
+    )
+    id_type: IdTypeText = Field("", description=f"id_number 的类型。{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=[""])
+    id_number: IdNumberText = Field("", description="同 pati_info 的 guardian.id_number", examples=[""])
+    phone: ContactPhone
+    relation: GuardianRelation = Field(description="监护人是儿童的：3 父母，5 其他亲属，9 其他", examples=[3])
+    consent: Literal[True] | None = Field(
+        None, description="监护人同意处理儿童的个人信息；监护人未改动时可不传", examples=[True]
+    )
+
+
 class SavePatientRequest(WireModel):
     """The form of a patient file. Fields that a change leaves out stay as they are."""
 
     pati_id: OptionalId = Field(None, description="空：新增", examples=[""])
     pati_name: Name = Field(examples=["林小雨"])
     pati_gender: Gender = Field(description="0 未知，1 男，2 女，9 未说明", examples=["2"])
-    pati_birthday: Birthday = Field(examples=["1990-05-17"])
-    pati_phone: ContactPhone
+    pati_birthday: OptionalBirthday = Field(description="空：只用于还没有出生日期的临时档案", examples=["1990-05-17"])
+    pati_phone: OptionalContactPhone = Field(description="空：只用于还没有手机号的档案", examples=["13800000001"])
     pati_id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["99"])
     pati_id_number: IdNumberText = Field("", examples=["", "11010519491231002X"])
     documents: list[DocumentFields] | None = Field(None, description="其他证件；不传则不变", max_length=20)
-    guardian: GuardianFields | None = Field(None, description="监护人；不传则不变")
+    guardian: PatientGuardianFields | None = Field(None, description="监护人；不传则不变")
     pati_province: ShortText = Field("", examples=["北京市"])
     pati_city: ShortText = Field("", examples=["北京市"])
     pati_county: ShortText = Field("", examples=["朝阳区"])

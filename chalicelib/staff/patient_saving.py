@@ -13,7 +13,6 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.http import identity_fields
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.outbox import outbox
 from chalicelib.patient_identity import file_phones, verification
@@ -21,20 +20,19 @@ from chalicelib.patient_identity.verification import DocumentConflictError
 from chalicelib.people import (
     documents,
     double_submission,
-    guardians,
     names,
     patient_documents,
     patients,
     phones,
 )
 from chalicelib.people.documents import Document, IdType
-from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_documents import StoredDocument
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient, PatientDetails
-from chalicelib.staff import file_access, labels, store
+from chalicelib.staff import file_access, labels, patient_guardians, store
 from chalicelib.staff.label_models import Label
 from chalicelib.staff.labels import LabelKind
+from chalicelib.staff.patient_guardians import GuardianForm
 from chalicelib.staff.patient_models import SavePatientRequest, SavePatientResponse
 from chalicelib.staff.store import AccessAction, LabelRecord
 
@@ -53,7 +51,7 @@ class PatientForm:
     primary: Document | None
     further: list[Document] | None  # None: the form does not change them
     unseen: frozenset[bytes]  # number_blind of documents that staff do not have in hand
-    guardian: Guardian | None
+    guardian: GuardianForm | None
     idempotency_key: str | None
 
     @property
@@ -123,6 +121,8 @@ def _parse(caller: Caller, request: SavePatientRequest, idempotency_key: str | N
             raise ApiError(errors.BAD_PARAMETER, f"{field}_number：{error}") from None
         return documents.build_document(caller.tenant_id, parsed, normalized)
 
+    if not request.pati_id:
+        _require_details(request)
     number, listed = request.pati_id_number.strip(), request.documents
     primary = build(request.pati_id_type, number, "pati_id") if number else None
     further = None if listed is None else [build(one.id_type, one.id_number, "documents.id") for one in listed]
@@ -131,8 +131,16 @@ def _parse(caller: Caller, request: SavePatientRequest, idempotency_key: str | N
     if primary is None and further and not request.pati_id:  # any document that staff have seen proves a new file
         primary = next((one for one in further if one.number_blind not in unseen), further[0])
         further = [one for one in further if one is not primary]
-    guardian = identity_fields.parse_guardian(request.guardian) if request.guardian else None
+    guardian = patient_guardians.parse(request.guardian) if request.guardian else None
     return PatientForm(request, primary, further, frozenset(unseen), guardian, idempotency_key)
+
+
+def _require_details(request: SavePatientRequest, patient: Patient | None = None) -> None:
+    """Raise ApiError(BAD_PARAMETER) without birthday or phone, unless the file has none, as a temporary one."""
+    if request.pati_birthday is None and (patient is None or patient.birthday):
+        raise ApiError(errors.BAD_PARAMETER, "pati_birthday：请填写出生日期")
+    if not request.pati_phone and (patient is None or patient.phone_sealed):
+        raise ApiError(errors.BAD_PARAMETER, "pati_phone：请填写手机号")
 
 
 def parse_protocol_type(value: str, field: str) -> IdType:
@@ -155,7 +163,7 @@ def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, l
         pati_id = _create(tx, caller, form)
         store.insert_access(tx, tenant_id, caller.user_id, pati_id, AccessAction.CREATED, request.reason or "")
     if form.guardian:
-        guardians.save(tx, tenant_id, pati_id, form.guardian, caller.user_id)
+        patient_guardians.save(tx, caller, pati_id, form.guardian)
     if "pati_group_id" in request.model_fields_set:
         group_ids = [request.pati_group_id] if request.pati_group_id else []
         labels.set_patient_labels(tx, tenant_id, pati_id, LabelKind.GROUP, group_ids)
@@ -200,6 +208,7 @@ def _update(tx: Tx, caller: Caller, pati_id: int, form: PatientForm) -> None:
     file_access.open_file(tx, caller, patient, AccessAction.CHANGED, request.reason)
     if patient.status == PatientStatus.MERGED:
         raise ApiError(errors.CONFLICT, f"该档案已合并到患者号 {patient.merged_into}")
+    _require_details(request, patient)
     if patients.decrypt_phone(patient) != request.pati_phone:
         cause, reason = AuditAction.SAVE_PATIENT, request.reason or ""
         is_confirmed = caller.role != Role.DOCTOR  # the front desk decides whose a file is

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
 from chalicelib.staff import list_store
@@ -284,29 +283,6 @@ def test_eight_concurrent_requests_with_two_documents_of_one_person_create_one_f
     with ThreadPoolExecutor(8) as pool:
         [pati_id] = set(pool.map(save, range(8)))
     assert sorted(list_documents(hospital.desk, pati_id)) == [("02", number), ("99", number)]
-
-
-def save_child(hospital: Hospital, years: int, **fields: Any) -> str:
-    birthday = clock.today().replace(year=clock.today().year - years, day=1)
-    return create_patient_file(hospital.desk, pati_birthday=f"{birthday}", guardian=GUARDIAN, **fields)
-
-
-def test_guardian_is_shown_in_full_to_the_front_desk(hospital: Hospital) -> None:
-    pati_id = save_child(hospital, 10)
-    shown = {"name": "林大山", "id_type": "99", "id_number": GUARDIAN["IDNo"], "phone": "13800000003", "relation": 3}
-    for person in (hospital.desk, hospital.admin):
-        assert get_patient_info(person, pati_id).data["guardian"] == shown
-    changed = {**GUARDIAN, "idType": "03", "IDNo": "E12345678", "phone": "13800000004"}
-    save_patient(hospital.desk, pati_id=pati_id, guardian=changed)
-    found = get_patient_info(hospital.desk, pati_id).data["guardian"]
-    assert found == {**shown, "id_type": "03", "id_number": "E12345678", "phone": "13800000004"}
-
-
-def test_doctors_see_the_guardian_of_small_children_without_the_document(hospital: Hospital) -> None:
-    small, big = save_child(hospital, 5), save_child(hospital, 6, pati_name="林大宝")
-    shown = {"name": "林大山", "id_type": "", "id_number": "", "phone": "13800000003", "relation": 3}
-    assert get_patient_info(hospital.chen, small, reason="会诊").data["guardian"] == shown
-    assert get_patient_info(hospital.chen, big, reason="会诊").data["guardian"] is None
 
 
 @pytest.mark.parametrize(
