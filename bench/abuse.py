@@ -6,6 +6,7 @@ They are compared with the same requests beside the same load on a handler that 
 import argparse
 import os
 import secrets
+import socket
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ from tests.support import consult_client, factories
 from tests.support.factories import Hospital, Person
 from tests.support.soak.api_client import ApiClient
 
+MAX_FAILED = 0.02  # of the attacker's requests: more, and it was no attack
 MAX_RATIO = 1.5  # of the p50 beside the attacked app to that beside the handler that only answers 429
 WITHOUT, REJECTING, APP = "without", "429 only", "app"
 CLOSE_SECONDS = 15.0  # within which WebSockets above the limit are closed, on a busy machine
@@ -103,7 +105,10 @@ def _divide_cores() -> tuple[set[int], set[int]]:
 
 
 def _find_ports(count: int) -> list[int]:
-    return [processes.find_free_port() for _ in range(count)]
+    """Return free ports, no two of which are equal."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
 
 
 def _run_servers(
@@ -212,9 +217,17 @@ def _report(result: Result, requests: dict[str, Request]) -> int:
         f"open after a slice, at most: {', '.join(f'{count} {kind}' for kind, count in result.most_open.items())}"
     )
     print_line(f"target: ratio ≤ {MAX_RATIO}{f'; MISSED: {missed}' if missed else ''}")
+    failed = [what for what, outcomes in result.outcomes.items() if _compute_failed_share(outcomes) > MAX_FAILED]
+    print_line(f"INVALID: the attacker's requests failed: {failed}" if failed else "")
     is_limited = result.most_open["polls"] <= MAX_LISTENERS and result.most_open["WebSockets"] <= MAX_OF_PRINCIPAL
     print_line("" if is_limited else "WRONG NUMBER of open connections")
-    return int(bool(missed) or not is_limited)
+    return int(bool(missed or failed) or not is_limited)
+
+
+def _compute_failed_share(outcomes: list[Outcome]) -> float:
+    failed = sum(outcome.failed.total() for outcome in outcomes)
+    total = sum((outcome.accepted + outcome.rejected + outcome.failed).total() for outcome in outcomes)
+    return failed / max(total, 1)
 
 
 def _format_outcomes(outcomes: list[Outcome], seconds: float) -> str:
