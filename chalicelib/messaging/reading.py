@@ -169,14 +169,28 @@ def _reload_pages(views: dict[str, CacheView], principal: str) -> dict[str, Mess
     if not missing:
         return {}
     snapshots = reading_store.fetch_snapshots(mysql.autocommit, list(missing), principal)
-    found = {public_id: missing[public_id] for public_id in snapshots}
-    versions = _update_cache(
-        found, [_build_update_call(public_id, view, snapshots[public_id]) for public_id, view in found.items()]
-    )
+    busy = {public_id for public_id in snapshots if missing[public_id].verdict == Verdict.BUSY}
+    for public_id in busy:
+        _leave_to_writers(public_id, snapshots[public_id])
+    found = {public_id: missing[public_id] for public_id in snapshots if public_id not in busy}
+    calls = [_build_update_call(public_id, view, snapshots[public_id]) for public_id, view in found.items()]
+    versions = dict(zip(found, _update_cache(found, calls) if calls else [], strict=True))
     return {
-        public_id: _build_page(snapshots[public_id], principal, 1, version)
-        for public_id, version in zip(found, versions, strict=True)
+        public_id: _build_page(snapshot, principal, 1, versions.get(public_id, ""))
+        for public_id, snapshot in snapshots.items()
     }
+
+
+def _leave_to_writers(public_id: str, snapshot: Snapshot) -> None:
+    """Do not refill a cache that its writers are about to change: they complete it.
+
+    A refill would leave it with the newest message alone, and the next reader of a page would reload it. This process
+    uses the cache again when it has what the snapshot shows.
+    """
+    if any(message.withdrawn for message in snapshot.messages):
+        recent_cache.distrust(public_id)
+    else:
+        recent_cache.distrust(public_id, unless_seq=snapshot.last_seq)
 
 
 def _build_update_call(public_id: str, view: CacheView, snapshot: Snapshot) -> ScriptCall:

@@ -164,13 +164,14 @@ def build_read_call(public_id: str, limit: int, principal: str) -> ScriptCall:
 
 
 def parse_view(public_id: str, principal: str, reply: list[Any]) -> CacheView:
-    """Parse the reply of `build_read_call`. A cache that is busy, or that this process distrusts, is broken."""
+    """Parse the reply of `build_read_call`. A cache that this process distrusts is broken."""
     verdict, version, server_time_ms, *rest = reply
     distrusted_until, required_seq = _distrusted.get(public_id, (None, 0))
     is_distrusted = distrusted_until and distrusted_until > clock.monotonic()
     if not rest or (is_distrusted and int(rest[1]) < required_seq):
         empty = MessagePage((), 0, None, 0, version)
-        return CacheView(Verdict.BROKEN, empty, int(server_time_ms), distrusted_until=distrusted_until)
+        broken = Verdict.BUSY if verdict == Verdict.BUSY else Verdict.BROKEN
+        return CacheView(broken, empty, int(server_time_ms), distrusted_until=distrusted_until)
     tenant_id, last_seq, changes, read_seq, uncounted_after_read, hidden_seq, *records = rest
     participant = (
         ParticipantState(principal, int(read_seq), int(uncounted_after_read), int(hidden_seq)) if read_seq else None

@@ -37,9 +37,9 @@ def publish(conversation: str, intent: str, seq: int, sender: Person) -> None:
     )
 
 
-def is_broken(conversation: str, reader: Person) -> bool:
+def is_busy(conversation: str, reader: Person) -> bool:
     reply = redis.run_script(*recent_cache.build_read_call(conversation, 10, reader.principal))
-    return recent_cache.parse_view(conversation, reader.principal, reply).verdict == recent_cache.Verdict.BROKEN
+    return recent_cache.parse_view(conversation, reader.principal, reply).verdict == recent_cache.Verdict.BUSY
 
 
 SENDS: dict[str, Callable[[Person, str], ApiResponse]] = {
@@ -142,10 +142,10 @@ def test_readers_use_mysql_until_the_last_of_many_writers_is_settled(conversatio
         recent_cache.add_write_intent(conversation, name)
     for seq, name in enumerate(names[:-1], 1):
         publish(conversation, name, seq, lin)
-        assert is_broken(conversation, lin)
+        assert is_busy(conversation, lin)
     recent_cache.remove_write_intent(conversation, names[-1])
     assert count_open(conversation) == 0
-    assert not is_broken(conversation, lin)
+    assert not is_busy(conversation, lin)
 
 
 def test_script_of_a_writer_that_runs_twice_ends_no_other(conversation: str) -> None:

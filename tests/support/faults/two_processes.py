@@ -35,9 +35,9 @@ class TwoProcesses:
                 raise redis.RedisUnavailableError(fault)
             return response
 
-        def distrust(public_id: str, real: Any = recent_cache.distrust) -> None:
-            self.published = False
-            real(public_id)
+        def distrust(public_id: str, real: Any = recent_cache.distrust, **unless: float) -> None:
+            self.published = self.published and bool(unless)  # a reader's, of a cache that its writers complete
+            real(public_id, **unless)
 
         def die(*_: Any) -> None:
             raise ProcessDied
