@@ -25,10 +25,7 @@ def list_values(demo: Fields, desk: str, admin: str) -> dict[str, Fields]:
     """
     post(f"{STAFF_PATH}/save_booking_rules", admin, **CHECKIN_RULE)
     schedule = _find_or_save_schedule(demo["doctors"][0]["doctor_id"], desk)
-    files = [
-        one["bindPatiId"] for person in demo["patients"] for one in get(f"{PATIENT_PATH}/members", person["token"])
-    ]
-    adult, child, other = files[0], files[1], files[-1]
+    (adult, child, *_), (other, *_) = (_list_files(person["token"]) for person in demo["patients"])
     own, first, second = (_add_booking(pati_id, schedule["schedule_id"], desk) for pati_id in (adult, child, other))
     for book_id in (first, second):
         post(f"{STAFF_PATH}/register_booking", desk, book_id=book_id)
@@ -60,6 +57,10 @@ def _find_or_save_schedule(doctor_id: str, desk: str) -> Fields:
     dept_id = found[0]["dept_id"]
     terms = {**AFTERNOON, "doctor_id": doctor_id, "dept_id": dept_id, "date": today}
     return {**post(f"{STAFF_PATH}/save_schedule", desk, **terms), "dept_id": dept_id}
+
+
+def _list_files(token: str) -> list[str]:
+    return [one["bindPatiId"] for one in get(f"{PATIENT_PATH}/members", token)]
 
 
 def _add_booking(pati_id: str, schedule_id: str, desk: str) -> str:

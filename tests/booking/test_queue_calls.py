@@ -197,6 +197,7 @@ def test_patients_are_notified_once_when_two_are_before_them(queue: QueueClient,
     assert list_events(queue, EventType.QUEUE_SOON) == [*books[1:4], books[0], books[4]]
 
 
+@pytest.mark.store
 def test_refunded_patient_leaves_the_queue(queue: QueueClient, visits: list[tuple[Person, str]]) -> None:
     books, department = [book_id for _, book_id in visits], queue.department
     queue.call_next()
@@ -345,6 +346,7 @@ def test_all_who_wait_are_included_in_a_stop_once_one_was_called(
     assert {queue.department.get_status(*one) for one in visits} == {1}
 
 
+@pytest.mark.store
 def test_substitute_takes_over_the_queue(queue: QueueClient, visits: list[tuple[Person, str]]) -> None:
     books, department = [book_id for _, book_id in visits], queue.department
     zhou = department.hospital.zhou

@@ -13,6 +13,7 @@ from tests.support import queue_client
 from tests.support.booking_client import BookingDepartment, freeze_clock, get_iso_date
 from tests.support.factories import Person
 from tests.support.queue_client import QueueClient, get_place
+from tests.support.statements import record_statements
 
 OPERATIONS, PATIENTS, SEED = 200, 40, 15
 
@@ -57,6 +58,23 @@ def test_length_of_segments_is_a_rule(department: BookingDepartment, monkeypatch
     for book_id in books:
         department.register(book_id=book_id)
     assert queue.list_waiting() == [books[1], books[2], books[0]], "08:00 to 08:59, then 09:00"
+
+
+@pytest.mark.store
+def test_place_takes_as_many_statements_in_a_long_queue(
+    department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queue_client.create_queue(department)
+    visits = [queue_client.book(queue, number, number + 1) for number in range(12)]
+    freeze_clock(monkeypatch, "07:00", ahead=1)
+    counts = []
+    for before, (person, book_id) in enumerate(visits):
+        department.register(book_id=book_id)
+        get_place(person, book_id)  # stores the use of the session
+        with record_statements() as statements:
+            assert get_place(person, book_id).data["before"] == before
+        counts.append(len(set(statements)))
+    assert counts == [2] * 12
 
 
 @dataclass

@@ -47,6 +47,7 @@ def test_name_is_masked(name: str, masked: str) -> None:
     assert formatting.mask_name(name) == masked
 
 
+@pytest.mark.store
 def test_screen_shows_who_is_called_and_who_waits(
     department: BookingDepartment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from apidocs import conformance, endpoints
+from chalicelib import clock
 from chalicelib.adapters.wechat_pay import api_v2, api_v3
 from chalicelib.notify import http
 from chalicelib.settings import settings
@@ -57,6 +59,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Serve the app with demo data and the fakes that know it."""
     demo_file: Path = tmp_path_factory.mktemp("demo") / "demo.json"
     with pytest.MonkeyPatch.context() as patch, wechat.replace_real_server() as fake_wechat:
+        keep_day(patch)
         fake_wechat.accounts.update(wechat_endpoints.DEMO_ACCOUNTS.values())
         pay_server = wechat_pay.create_server(pay := wechat_pay.create_demo_merchants()[0])
         for adapter in (api_v2, api_v3):
@@ -74,6 +77,13 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         for one in (pay_server, app_server):
             one.shutdown()
             one.server_close()
+
+
+def keep_day(patch: pytest.MonkeyPatch) -> None:
+    """In the last hour of a day, let it be two hours earlier: the demo has a queue of today, which ends at midnight."""
+    now = clock.now
+    if now() > clock.to_instant(clock.today(), timedelta(hours=23)):
+        patch.setattr(clock, "now", lambda: now() - 7_200 * clock.SECOND)
 
 
 def send(port: int, method: str, target: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, bytes]:
