@@ -1,7 +1,8 @@
 """Endpoints with which service staff and admins find what happened, so that nobody needs SQL."""
 
-from chalicelib.admin import booking_list, payment_lists
+from chalicelib.admin import booking_list, failed_jobs, payment_lists
 from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
+from chalicelib.admin.job_models import DropJobRequest, FailedJob, FailedJobListQuery, RetryJobRequest
 from chalicelib.admin.payment_models import (
     LedgerEntry,
     LedgerQuery,
@@ -55,3 +56,30 @@ def booking_ledger(caller: Caller, query: LedgerQuery) -> list[LedgerEntry]:
     Each step of its orders and their refunds, the oldest first.
     """
     return payment_lists.list_ledger(caller, query)
+
+
+@routes.get("/pati_service/manager_service/failed_jobs", callers=[Role.ADMIN])
+def list_failed_jobs(caller: Caller, query: FailedJobListQuery) -> ListPage[FailedJob]:
+    """失败的后台任务
+
+    Jobs that have failed for half a day and are not run again, the last failed first.
+    """
+    return failed_jobs.list_failed(caller.tenant_id, query)
+
+
+@routes.post("/pati_service/manager_service/retry_job", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def retry_job(caller: Caller, body: RetryJobRequest) -> None:
+    """重试失败的后台任务
+
+    Fix the cause first. Retrying it again changes nothing.
+    """
+    failed_jobs.retry(caller, body)
+
+
+@routes.post("/pati_service/manager_service/drop_job", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def drop_job(caller: Caller, body: DropJobRequest) -> None:
+    """放弃失败的后台任务
+
+    It is not run any more. Dropping it again changes nothing.
+    """
+    failed_jobs.drop(caller, body)

@@ -11,6 +11,7 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.audit import origin
 
 
 class AuditAction(StrEnum):
@@ -48,6 +49,14 @@ class AuditAction(StrEnum):
     CHANGE_KEY_SETTINGS = "change_key_settings"
     READ_WITHDRAWN_MESSAGE = "read_withdrawn_message"
     READ_STORED_MESSAGES = "read_stored_messages"
+    RETRY_JOB = "retry_job"
+    DROP_JOB = "drop_job"
+    REQUEST_REFUND = "request_refund"
+    APPROVE_REFUND = "approve_refund"
+    REJECT_REFUND = "reject_refund"
+    SETTLE_REFUND = "settle_refund"
+    CHANGE_REFUND_RULES = "change_refund_rules"
+    EXPORT_LIST = "export_list"
     PUBLISH_PRIVACY_NOTICE = "publish_privacy_notice"
 
 
@@ -64,6 +73,7 @@ class AuditEntry:
     subject: str
     reason: str
     detail: dict[str, Any]
+    address: str  # of the request, "" for a job
 
 
 def insert_entry(
@@ -87,8 +97,9 @@ def insert_entry(
     """
     tx.execute(
         """
-        INSERT INTO audit_log (tenant_id, actor, key_id, action, subject, reason, detail, at)
-        VALUES (%(tenant_id)s, %(actor)s, %(key_id)s, %(action)s, %(subject)s, %(reason)s, %(detail)s, %(now)s)
+        INSERT INTO audit_log (tenant_id, actor, key_id, action, subject, reason, detail, address, at)
+        VALUES (%(tenant_id)s, %(actor)s, %(key_id)s, %(action)s, %(subject)s, %(reason)s, %(detail)s, %(address)s,
+                %(now)s)
         """,
         tenant_id=tenant_id,
         actor=actor.encode(),
@@ -97,6 +108,7 @@ def insert_entry(
         subject=subject.encode(),
         reason=reason,
         detail=json.dumps(detail) if detail else "",
+        address=origin.get_address().encode(),
         now=clock.now(),
     )
 
@@ -124,7 +136,7 @@ def list_entries(
     rows = tx.fetch_all(
         f"""
         SELECT a.entry_id, a.at, a.actor, COALESCE(s.name, '') AS actor_name, a.key_id, a.action, a.subject, a.reason,
-          a.detail
+          a.detail, a.address
         FROM audit_log a
         LEFT JOIN staff s ON a.actor LIKE 'user:%%' AND s.user_id = CAST(SUBSTRING(a.actor, 6) AS UNSIGNED)
           AND s.tenant_id = a.tenant_id
@@ -153,4 +165,5 @@ def list_entries(
 
 def _build_entry(row: Row) -> AuditEntry:
     detail = json.loads(row["detail"]) if row["detail"] else {}
-    return AuditEntry(**{**row, "actor": row["actor"].decode(), "subject": row["subject"].decode(), "detail": detail})
+    decoded = {name: row[name].decode() for name in ("actor", "subject", "address")}
+    return AuditEntry(**{**row, **decoded, "detail": detail})

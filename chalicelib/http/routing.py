@@ -33,6 +33,7 @@ from chalice.app import Blueprint, CORSConfig, Request, Response
 from chalicelib import clock, errors, logs
 from chalicelib.adapters import mysql, redis
 from chalicelib.adapters.redis import ScriptBatch
+from chalicelib.audit import origin
 from chalicelib.errors import RATE_LIMITED, ApiError, ErrorKind
 from chalicelib.http import envelopes
 from chalicelib.http.bodies import RawContent, RawRequest, RawResponse, RequestFile
@@ -225,6 +226,8 @@ def _handle_request(endpoint: Endpoint, request: Request, path_parameters: dict[
         redis.undo_batch(batch)
         logger.exception("unhandled")
         return build_error_response(ApiError(errors.INTERNAL), endpoint.path)
+    finally:
+        origin.set_address("")
     return Response(envelopes.wrap_success(endpoint.path, data.decode(), isinstance(result, CountedResult)))
 
 
@@ -305,6 +308,7 @@ def _identify_caller(
     annotation = endpoint.parameters.get("caller")
     # WeChat Pay's notifications, which need no address, do not have to come through the proxies.
     address = "" if annotation == OptionalTenantCaller else get_client_address(request)
+    origin.set_address(address)
     try:
         caller = callers.identify(headers, endpoint.callers, address, batch, listens=takes_token(endpoint))
     except ApiError as error:

@@ -110,6 +110,7 @@ CREATE TABLE audit_log (
     subject    VARBINARY(160) NOT NULL,  -- what it was done to: patient:7, user:12, message:…
     reason     VARCHAR(255) NOT NULL DEFAULT '',
     detail     VARCHAR(1000) NOT NULL DEFAULT '',  -- JSON; contains no names, phones or document numbers
+    address    VARBINARY(64) NOT NULL DEFAULT '',  -- IP address of the request, '' for a job
     at         BIGINT NOT NULL,
     KEY by_tenant (tenant_id, entry_id),
     KEY by_subject (tenant_id, subject, entry_id),

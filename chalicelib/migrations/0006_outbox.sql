@@ -11,8 +11,10 @@ CREATE TABLE outbox (
     attempts          INT NOT NULL DEFAULT 0,
     created_at        BIGINT NOT NULL,
     done_at           BIGINT NULL,
-    dead_lettered_at  BIGINT NULL,  -- all attempts failed; an operator must act
+    dead_lettered_at  BIGINT NULL,  -- all attempts failed; an admin must act
+    error             VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- of the last attempt, when dead-lettered: type and codes
     UNIQUE KEY dedup_key (tenant_id, job, dedup_key),
     KEY done (done_at),
+    KEY dead_lettered (tenant_id, dead_lettered_at),
     KEY due (pending, due_at, job)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -125,14 +125,15 @@ def _run_job(queue: Queue, job: DueJob) -> bool:
             raise RuntimeError("the worker crashed on every attempt")
         _handler_loaders[queue](Job(job.job))(job.tenant_id, json.loads(job.payload))
     except Exception as error:
-        _record_failure(job, {**ids, **logs.describe_error(error)})
+        _record_failure(job, ids, logs.describe_error(error))
         return False
     store.finish(mysql.autocommit, job, clock.now())
     logger.info("job done", extra={"ids": ids})
     return True
 
 
-def _record_failure(job: DueJob, ids: dict[str, Any]) -> None:
+def _record_failure(job: DueJob, ids: dict[str, Any], error: dict[str, Any]) -> None:
+    ids = {**ids, **error}
     if job.attempts + 1 < MAX_ATTEMPTS:
         is_urgent = job.job in URGENT_JOBS
         first, longest = (URGENT_INITIAL_BACKOFF, URGENT_MAX_BACKOFF) if is_urgent else (INITIAL_BACKOFF, MAX_BACKOFF)
@@ -140,7 +141,7 @@ def _record_failure(job: DueJob, ids: dict[str, Any]) -> None:
         store.postpone(mysql.autocommit, job.outbox_id, clock.now() + backoff)
         logger.warning("job failed", exc_info=True, extra={"ids": ids})
     else:
-        store.dead_letter(mysql.autocommit, job.outbox_id, clock.now())
+        store.dead_letter(mysql.autocommit, job.outbox_id, " ".join(map(str, error.values())), clock.now())
         logger.error("job dead-lettered", exc_info=True, extra={"ids": ids})
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from chalicelib.adapters.mysql import Tx
+from chalicelib.adapters.mysql import Row, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,16 @@ class DueJob:
     dedup_key: bytes | None
     payload: str  # JSON
     due_at: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadJob:
+    """A dead-lettered job that this transaction has locked."""
+
+    outbox_id: int
+    tenant_id: int
+    job: str
     attempts: int
 
 
@@ -105,11 +116,83 @@ def postpone(tx: Tx, outbox_id: int, until: int) -> None:
     )
 
 
-def dead_letter(tx: Tx, outbox_id: int, now: int) -> None:
-    """Keep a pending job for an operator; it is not run again."""
+def dead_letter(tx: Tx, outbox_id: int, error: str, now: int) -> None:
+    """Keep a pending job for an admin; it is not run again.
+
+    Args:
+        error: type and codes of the last error, without its message, which may quote personal data.
+    """
     tx.execute(
-        "UPDATE outbox SET pending = NULL, dead_lettered_at = %(now)s WHERE outbox_id = %(outbox_id)s AND pending = 1",
+        """
+        UPDATE outbox SET pending = NULL, dead_lettered_at = %(now)s, error = %(error)s
+        WHERE outbox_id = %(outbox_id)s AND pending = 1
+        """,
         outbox_id=outbox_id,
+        error=error[:64],
+        now=now,
+    )
+
+
+def list_dead_lettered(
+    tx: Tx, tenant_id: int, *, job: str | None, since: int, until: int, condition: str, **page: Any
+) -> list[Row]:
+    """Return dead-lettered jobs of a tenant, the last failed first.
+
+    Args:
+        job: only those with this name.
+        condition, page: of http/pagination.py.
+    """
+    return tx.fetch_all(
+        f"""
+        SELECT outbox_id, job, attempts, error, created_at, dead_lettered_at
+        FROM outbox FORCE INDEX (dead_lettered)
+        WHERE tenant_id = %(tenant_id)s AND dead_lettered_at >= %(since)s AND dead_lettered_at < %(until)s
+          {"AND job = %(job)s" if job else ""} {condition}
+        ORDER BY dead_lettered_at DESC, outbox_id DESC LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        job=job,
+        since=since,
+        until=until,
+        **page,
+    )
+
+
+def lock_dead_lettered(tx: Tx, tenant_id: int, outbox_id: int) -> DeadJob | None:
+    """Lock a dead-lettered job of a tenant and return it; None if there is none."""
+    row = tx.fetch_one(
+        """
+        SELECT outbox_id, tenant_id, job, attempts FROM outbox
+        WHERE outbox_id = %(outbox_id)s AND tenant_id = %(tenant_id)s AND dead_lettered_at IS NOT NULL FOR UPDATE
+        """,
+        outbox_id=outbox_id,
+        tenant_id=tenant_id,
+    )
+    return DeadJob(**row) if row else None
+
+
+def revive(tx: Tx, job: DeadJob, now: int) -> None:
+    """Make a locked dead-lettered job due now, with all its attempts."""
+    tx.execute(
+        """
+        UPDATE outbox SET pending = 1, attempts = 0, due_at = %(now)s, dead_lettered_at = NULL
+        WHERE outbox_id = %(outbox_id)s AND tenant_id = %(tenant_id)s
+        """,
+        outbox_id=job.outbox_id,
+        tenant_id=job.tenant_id,
+        now=now,
+    )
+
+
+def drop(tx: Tx, job: DeadJob, now: int) -> None:
+    """Let a locked dead-lettered job count as done, without its payload; its dedup_key stays for a while."""
+    tx.execute(
+        """
+        UPDATE outbox SET done_at = %(now)s, dead_lettered_at = NULL, payload = '{}'
+        WHERE outbox_id = %(outbox_id)s AND tenant_id = %(tenant_id)s
+        """,
+        outbox_id=job.outbox_id,
+        tenant_id=job.tenant_id,
         now=now,
     )
 

@@ -86,5 +86,6 @@ def _describe_entry(entry: AuditEntry) -> AuditLogEntry:
         action=entry.action,
         subject=entry.subject,
         reason=entry.reason,
+        address=entry.address,
         detail=entry.detail,
     )

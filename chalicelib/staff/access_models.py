@@ -87,6 +87,7 @@ class AuditLogEntry(WireModel):
     action: str = Field(examples=["change_staff"])
     subject: str = Field(description=SUBJECT_DESCRIPTION, examples=["user:12"])
     reason: str = Field(examples=[""])
+    address: str = Field(description="请求的 IP 地址；空：后台任务", examples=["203.0.113.7"])
     detail: dict[str, Any] = Field(description="与操作有关的编号和状态", examples=[{"change": "disabled"}])
 
 

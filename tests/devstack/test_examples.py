@@ -44,6 +44,8 @@ REJECTED = {
     "/pati_service/manager_service/end_makeup_day": 404,  # a make-up day
     "/pati_service/manager_service/confirm_holidays": 409,  # a year whose list is known
     "/pati_service/manager_service/refund_visit": 409,  # a registered one
+    "/pati_service/manager_service/retry_job": 404,  # a job that has failed for half a day
+    "/pati_service/manager_service/drop_job": 404,
 }
 
 REJECTED_AGAIN = {

@@ -47,6 +47,7 @@ def test_entry_is_described(hospital: Hospital) -> None:
         "action": "change_staff",
         "subject": hospital.chen.principal,
         "reason": "离职",
+        "address": "",
         "detail": {"change": "disabled"},
     }
     assert first | {"entry_id": ""} == {
@@ -58,6 +59,7 @@ def test_entry_is_described(hospital: Hospital) -> None:
         "action": "issue_token",
         "subject": "session:abc",
         "reason": "",
+        "address": "",
         "detail": {},
     }
 
