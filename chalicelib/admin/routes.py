@@ -1,6 +1,6 @@
 """Endpoints with which service staff and admins find what happened, so that nobody needs SQL."""
 
-from chalicelib.admin import booking_list, failed_jobs, payment_lists
+from chalicelib.admin import booking_list, failed_jobs, payment_lists, refund_requests
 from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
 from chalicelib.admin.job_models import DropJobRequest, FailedJob, FailedJobListQuery, RetryJobRequest
 from chalicelib.admin.payment_models import (
@@ -11,9 +11,17 @@ from chalicelib.admin.payment_models import (
     PaymentListQuery,
     RefundListQuery,
 )
-from chalicelib.errors import NOT_FOUND
+from chalicelib.admin.refund_models import (
+    ListedRefundRequest,
+    RefundRequest,
+    RefundRequestListQuery,
+    RefundRequestReference,
+    RefundRules,
+    RejectRefundRequest,
+)
+from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.pagination import ListPage
-from chalicelib.http.routing import Routes
+from chalicelib.http.routing import IdempotencyKeyHeader, Routes
 from chalicelib.identity.callers import Caller, Role
 
 routes = Routes(__name__)
@@ -83,3 +91,56 @@ def drop_job(caller: Caller, body: DropJobRequest) -> None:
     It is not run any more. Dropping it again changes nothing.
     """
     failed_jobs.drop(caller, body)
+
+
+@routes.post("/pati_service/manager_service/request_refund", callers=DESK_ROLES, errors=[NOT_FOUND, CONFLICT])
+def request_refund(caller: Caller, body: RefundRequest, idempotency_key: IdempotencyKeyHeader) -> ListedRefundRequest:
+    """申请退款
+
+    Of a part of what was paid for a booking, or all; the booking stays. Up to the amount of `refund_rules` it is
+    refunded at once (`state` done); above it an admin other than the requester approves. Requests with one
+    Idempotency-Key, and equal ones of one person within 5 s, are one refund.
+    """
+    return refund_requests.request_refund(caller, body, idempotency_key)
+
+
+@routes.post("/pati_service/manager_service/approve_refund", callers=[Role.ADMIN], errors=[NOT_FOUND, CONFLICT])
+def approve_refund(caller: Caller, body: RefundRequestReference) -> ListedRefundRequest:
+    """批准退款
+
+    Of another person's request. Approving it again changes nothing.
+    """
+    return refund_requests.approve(caller, body)
+
+
+@routes.post("/pati_service/manager_service/reject_refund", callers=[Role.ADMIN], errors=[NOT_FOUND, CONFLICT])
+def reject_refund(caller: Caller, body: RejectRefundRequest) -> ListedRefundRequest:
+    """驳回退款
+
+    Rejecting it again changes nothing.
+    """
+    return refund_requests.reject(caller, body)
+
+
+@routes.get("/pati_service/manager_service/refund_requests", callers=DESK_ROLES)
+def list_refund_requests(caller: Caller, query: RefundRequestListQuery) -> ListPage[ListedRefundRequest]:
+    """退款申请列表
+
+    The newest first. `state=pending` selects those that wait for approval.
+    """
+    return refund_requests.list_requests(caller.tenant_id, query)
+
+
+@routes.get("/pati_service/manager_service/refund_rules", callers=[Role.ADMIN])
+def refund_rules(caller: Caller) -> RefundRules:
+    """查询退款规则"""
+    return refund_requests.get_rules(caller)
+
+
+@routes.post("/pati_service/manager_service/save_refund_rules", callers=[Role.ADMIN])
+def save_refund_rules(caller: Caller, body: RefundRules) -> None:
+    """设置退款规则
+
+    Above which amount a refund needs a second person. Requests that wait are not affected.
+    """
+    refund_requests.save_rules(caller, body)

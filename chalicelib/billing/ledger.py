@@ -30,7 +30,7 @@ class LedgerSource(StrEnum):
     QUERY = "query"
     REFUND = "refund"
     BOOKING = "booking"
-    PERSON = "person"  # written by an operator, as docs/payment.md describes
+    PERSON = "person"  # settled by an admin, as docs/admin.md describes
 
 
 def record(

@@ -138,6 +138,15 @@ def enqueue_partial_refund(tx: Tx, booking: Booking, fee: int) -> None:
         fee: in fen, above 0.
 
     Raises:
+        ApiError: 409 as `require_refundable`.
+    """
+    _insert_due(tx, booking, require_refundable(tx, booking, fee), fee, RefundReason.PARTIAL)
+
+
+def require_refundable(tx: Tx, booking: Booking, fee: int) -> RefundablePayment:
+    """Return the payment of a locked booking, which is locked too, if an amount of it can be refunded.
+
+    Raises:
         ApiError: 409 if the booking was not paid through WeChat Pay or longer than a year ago, if less than the amount
             is left, or if it is the 50th refund and not the whole rest.
     """
@@ -151,7 +160,7 @@ def enqueue_partial_refund(tx: Tx, booking: Booking, fee: int) -> None:
         raise ApiError(errors.CONFLICT, f"{refunded}最多还可退 {to_yuan(payment.rest):.2f} 元")
     if payment.refunds >= MAX_REFUNDS - 1 and fee < payment.rest:  # so a cancellation can always refund the rest
         raise ApiError(errors.CONFLICT, f"退款次数已达上限，只能一次退清余下的 {to_yuan(payment.rest):.2f} 元")
-    _insert_due(tx, booking, payment, fee, RefundReason.PARTIAL)
+    return payment
 
 
 def enqueue_payment_refund(tx: Tx, tenant_id: int, payment_id: int, reason: RefundReason) -> None:

@@ -118,3 +118,31 @@ CREATE TABLE payment_ledger (
     at          BIGINT NOT NULL,
     KEY by_payment (tenant_id, payment_id, entry_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Refunds that staff request for a booking that stays. Above an amount they wait for a second person.
+CREATE TABLE refund_requests (
+    request_id       BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id        BIGINT NOT NULL,
+    book_id          BIGINT NOT NULL,
+    fee              INT NOT NULL,
+    reason           VARCHAR(255) NOT NULL,
+    state            VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- pending, done or rejected
+    requested_by     BIGINT NOT NULL,  -- user_id
+    idempotency_key  VARBINARY(160) NOT NULL,  -- of the client, or of the content and time: people/double_submission.py
+    decided_by       BIGINT NULL,  -- user_id of the second person; NULL if none decided
+    decided_at       BIGINT NULL,
+    reject_reason    VARCHAR(255) NOT NULL DEFAULT '',
+    created_at       BIGINT NOT NULL,
+    UNIQUE KEY idempotency_key (tenant_id, requested_by, idempotency_key),
+    KEY by_time (tenant_id, created_at),
+    KEY by_state (tenant_id, state, created_at),
+    KEY by_booking (tenant_id, book_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Above which amount a refund needs a second person; a tenant without a row has the default.
+CREATE TABLE refund_rules (
+    tenant_id     BIGINT PRIMARY KEY,
+    approval_fee  INT NOT NULL,
+    changed_by    BIGINT NOT NULL,  -- user_id
+    changed_at    BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
+from chalicelib.billing.ledger import LedgerSource
 from chalicelib.billing.refunds_due import RefundReason, RefundState
 
 # WeChat Pay demands a minute between requests for one payment; the rest is for clocks and delays that differ.
@@ -83,6 +84,45 @@ def find_by_refund_no(tx: Tx, tenant_id: int, out_refund_no: str) -> Refund | No
         tenant_id=tenant_id,
     )
     return _build_refund(row) if row else None
+
+
+def find(tx: Tx, tenant_id: int, refund_id: int) -> Refund | None:
+    """Return a refund by its id."""
+    row = tx.fetch_one(
+        f"{SELECT_REFUND} WHERE r.refund_id = %(refund_id)s AND r.tenant_id = %(tenant_id)s",
+        refund_id=refund_id,
+        tenant_id=tenant_id,
+    )
+    return _build_refund(row) if row else None
+
+
+def get_last_request(tx: Tx, tenant_id: int, refund_id: int) -> tuple[str, int | None]:
+    """Return WeChat Pay's latest error about a refund, and when a refund of its payment was requested last."""
+    row = tx.fetch_one(
+        """
+        SELECT r.error, p.refund_requested_at FROM refunds r JOIN payments p ON p.payment_id = r.payment_id
+        WHERE r.refund_id = %(refund_id)s AND r.tenant_id = %(tenant_id)s
+        """,
+        refund_id=refund_id,
+        tenant_id=tenant_id,
+    )
+    assert row, "refunds are never deleted"
+    return row["error"], row["refund_requested_at"]
+
+
+def was_settled_by_person(tx: Tx, tenant_id: int, refund: Refund) -> bool:
+    """Return whether an admin has ended a refund that WeChat Pay did not make."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM payment_ledger WHERE tenant_id = %(tenant_id)s AND payment_id = %(payment_id)s
+          AND refund_id = %(refund_id)s AND source = %(person)s LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        payment_id=refund.payment_id,
+        refund_id=refund.refund_id,
+        person=LedgerSource.PERSON,
+    )
+    return found is not None
 
 
 def get_for_update(tx: Tx, refund_id: int) -> LockedRefund:

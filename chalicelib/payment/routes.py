@@ -3,7 +3,8 @@
 from chalicelib.errors import CONFLICT, INVALID_SIGNATURE, NOT_FOUND, TOO_MANY_REQUESTS
 from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest, Routes
 from chalicelib.identity.callers import Caller, Role
-from chalicelib.payment import merchant_settings, orders, page_signatures, webhooks
+from chalicelib.payment import merchant_settings, orders, page_signatures, settling, webhooks
+from chalicelib.payment.admin_models import PaymentReference, RefundReference, SettledRefund, SettleRefundRequest
 from chalicelib.payment.models import (
     OrderRequest,
     OrderResponse,
@@ -65,6 +66,34 @@ def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_reques
 def told_of_refund(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # as above
     """微信退款结果通知"""
     return _acknowledge(webhooks.handle_refund(tenantId, raw_request.headers, raw_request.body))
+
+
+@routes.post("/pati_service/manager_service/check_payment", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def check_payment(caller: Caller, body: PaymentReference) -> None:
+    """立即核对一笔支付
+
+    Queries WeChat Pay within a minute about an order that is neither paid nor closed.
+    """
+    settling.check_payment(caller, body)
+
+
+@routes.post("/pati_service/manager_service/check_refund", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def check_refund(caller: Caller, body: RefundReference) -> None:
+    """立即核对一笔退款
+
+    Requests it again, or queries WeChat Pay about it, within a minute.
+    """
+    settling.check_refund(caller, body)
+
+
+@routes.post("/pati_service/manager_service/settle_refund", callers=[Role.ADMIN], errors=[NOT_FOUND, CONFLICT])
+def settle_refund(caller: Caller, body: SettleRefundRequest) -> SettledRefund:
+    """人工了结一笔退款
+
+    Of a refund that WeChat Pay has rejected, once the patient got the money in another way. WeChat Pay is queried
+    before: if it has refunded meanwhile, nothing is to be paid (`by_wechat`). Settling it again changes nothing.
+    """
+    return settling.settle(caller, body)
 
 
 def _acknowledge(acknowledgement: webhooks.Acknowledgement) -> RawContent:

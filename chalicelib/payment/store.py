@@ -247,6 +247,21 @@ def finish(tx: Tx, payment_id: int, state: OrderState) -> bool:
     return changed == 1
 
 
+def schedule_check(tx: Tx, tenant_id: int, payment_id: int) -> bool:
+    """Have reconciliation query an open order in its next run; return False if the tenant has no such order."""
+    changed = tx.execute(
+        """
+        UPDATE payments SET check_at = IF(state = %(created)s, %(now)s, check_at)
+        WHERE payment_id = %(payment_id)s AND tenant_id = %(tenant_id)s
+        """,
+        payment_id=payment_id,
+        tenant_id=tenant_id,
+        created=OrderState.CREATED,
+        now=clock.now(),
+    )
+    return changed == 1
+
+
 def list_due(tx: Tx, limit: int) -> list[DuePayment]:
     """Return orders of all tenants that are to be queried now."""
     rows = tx.fetch_all(

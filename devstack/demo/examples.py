@@ -309,6 +309,7 @@ def _book(lin: str, desk: str, member_id: str, chen_id: str, zhou_id: str) -> di
         f"{STAFF_PATH}/substitute_doctor": substitutes[0],
         f"{STAFF_PATH}/book_for_patient": for_patient,
         f"{STAFF_PATH}/record_receipt": {"bookId": at_desk},
+        **{f"{STAFF_PATH}/{name}": {"book_id": paid} for name in ("booking_ledger", "request_refund")},
         f"{BOOK_PATH}/book/confirm": {"bookId": at_desk},
         f"{STAFF_PATH}/add_booking": {**for_patient, "schedule_id": schedule_ids[4]},
         f"{BOOK_PATH}/pay/appo_order": order,

@@ -46,6 +46,12 @@ REJECTED = {
     "/pati_service/manager_service/refund_visit": 409,  # a registered one
     "/pati_service/manager_service/retry_job": 404,  # a job that has failed for half a day
     "/pati_service/manager_service/drop_job": 404,
+    "/pati_service/manager_service/request_refund": 409,  # a paid booking
+    "/pati_service/manager_service/check_payment": 404,  # a payment
+    "/pati_service/manager_service/check_refund": 404,  # a refund
+    "/pati_service/manager_service/settle_refund": 404,
+    "/pati_service/manager_service/approve_refund": 404,  # a request that waits
+    "/pati_service/manager_service/reject_refund": 404,
 }
 
 REJECTED_AGAIN = {
