@@ -82,7 +82,9 @@ def _get_or_insert(tx: Tx, caller: Caller) -> Export:
     export_id = export_store.insert(tx, tenant_id, user_id, object_key, now, now + MAX_WAIT)
     outbox.enqueue(tx, tenant_id, Job.EXPORT_ACCOUNT, {"user_id": user_id, "export_id": export_id})
     audit_log.insert_entry(
-        *(tx, tenant_id, caller.principal, AuditAction.EXPORT_ACCOUNT, caller.principal), export_id=export_id
+        *(tx, tenant_id, caller.principal, AuditAction.EXPORT_ACCOUNT, caller.principal),
+        key_id=caller.key_id or None,
+        export_id=export_id,
     )
     return Export(export_id, object_key, now, None, now + MAX_WAIT)
 

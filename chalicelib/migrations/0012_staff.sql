@@ -31,6 +31,7 @@ CREATE TABLE patient_access (
     entry_id   BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id  BIGINT NOT NULL,
     user_id    BIGINT NOT NULL,
+    key_id     BIGINT NULL,  -- the internal key that acted for the user
     pati_id    BIGINT NULL,  -- NULL for a search
     action     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- read, filed (created), changed or searched
     is_break_glass  BOOLEAN NOT NULL DEFAULT 0,  -- the user may do this for a reason only: see staff/file_access.py

@@ -25,14 +25,23 @@ def open_file(tx: Tx, caller: Caller, patient: Patient, action: AccessAction, re
     needs_reason = patient.stored_at is not None or not _is_open_to(tx, caller, patient)
     if needs_reason and not reason:
         raise ApiError(errors.REASON_REQUIRED, STORED_TEXT if patient.stored_at is not None else "")
-    store.insert_access(
-        tx, caller.tenant_id, caller.user_id, patient.pati_id, action, reason or "", is_break_glass=needs_reason
-    )
+    log_access(tx, caller, patient.pati_id, action, reason or "", is_break_glass=needs_reason)
 
 
 def log_search(tx: Tx, caller: Caller, reason: str) -> None:
     """Enter a doctor's search of all files of the hospital into the access log."""
-    store.insert_access(tx, caller.tenant_id, caller.user_id, None, AccessAction.SEARCHED, reason, is_break_glass=True)
+    log_access(tx, caller, None, AccessAction.SEARCHED, reason, is_break_glass=True)
+
+
+def log_access(
+    tx: Tx, caller: Caller, pati_id: int | None, action: AccessAction, reason: str, *, is_break_glass: bool = False
+) -> None:
+    """Add an entry to the access log, with the internal key that acts for the caller."""
+    store.insert_access(
+        *(tx, caller.tenant_id, caller.user_id, pati_id, action, reason),
+        is_break_glass=is_break_glass,
+        key_id=caller.key_id or None,
+    )
 
 
 def _is_open_to(tx: Tx, caller: Caller, patient: Patient) -> bool:

@@ -58,6 +58,7 @@ class AccessEntry:
     entry_id: int
     at: int
     user_id: int
+    key_id: int | None  # the internal key that acted for the user
     pati_id: int | None  # None for a search
     action: str
     user_name: str
@@ -164,7 +165,7 @@ def list_accesses(
     total, rows = _fetch_page(
         tx,
         """
-        a.entry_id, a.at, a.user_id, a.pati_id, a.action, a.is_break_glass, a.reason,
+        a.entry_id, a.at, a.user_id, a.key_id, a.pati_id, a.action, a.is_break_glass, a.reason,
         (SELECT s.name FROM staff s WHERE s.user_id = a.user_id) AS user_name,
         COALESCE((SELECT p.name FROM patients p WHERE p.pati_id = a.pati_id), '') AS pati_name
         """,

@@ -203,6 +203,7 @@ def _build_access(entry: AccessEntry) -> Access:
         at=clock.format_wire_time(entry.at),
         user_id=str(entry.user_id),
         user_name=entry.user_name,
+        key_id=str(entry.key_id or ""),
         pati_id=str(entry.pati_id or ""),
         pati_name=entry.pati_name,
         action=entry.action,

@@ -212,6 +212,7 @@ class Access(WireModel):
     at: str = Field(examples=["2026-01-05 09:30:00"])
     user_id: IdText = Field(examples=["3"])
     user_name: str = Field(examples=["陈医生"])
+    key_id: str = Field(description="代其操作的内部密钥；空：本人登录", examples=[""])
     pati_id: IdText = Field(description="查找没有患者编号", examples=["1"])
     pati_name: str = Field(examples=["林小雨"])
     action: str = Field(description="read 查看，filed 建档，changed 修改，searched 查找全院患者", examples=["read"])

@@ -161,7 +161,7 @@ def _create_or_update(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, l
         _update(tx, caller, pati_id, form)
     else:
         pati_id = _create(tx, caller, form)
-        store.insert_access(tx, tenant_id, caller.user_id, pati_id, AccessAction.CREATED, request.reason or "")
+        file_access.log_access(tx, caller, pati_id, AccessAction.CREATED, request.reason or "")
     if form.guardian:
         patient_guardians.save(tx, caller, pati_id, form.guardian)
     if "pati_group_id" in request.model_fields_set:

@@ -263,20 +263,24 @@ def insert_access(
     reason: str = "",
     *,
     is_break_glass: bool = False,
+    key_id: int | None = None,
 ) -> None:
     """Add an entry to the access log.
 
     Args:
         pati_id: None for a search.
         is_break_glass: the user may do this for a reason only.
+        key_id: the internal key that acted for the user.
     """
     tx.execute(
         """
-        INSERT INTO patient_access (tenant_id, user_id, pati_id, action, is_break_glass, reason, at)
-        VALUES (%(tenant_id)s, %(user_id)s, %(pati_id)s, %(action)s, %(is_break_glass)s, %(reason)s, %(now)s)
+        INSERT INTO patient_access (tenant_id, user_id, key_id, pati_id, action, is_break_glass, reason, at)
+        VALUES (%(tenant_id)s, %(user_id)s, %(key_id)s, %(pati_id)s, %(action)s, %(is_break_glass)s, %(reason)s,
+                %(now)s)
         """,
         tenant_id=tenant_id,
         user_id=user_id,
+        key_id=key_id,
         pati_id=pati_id,
         action=action,
         is_break_glass=is_break_glass,

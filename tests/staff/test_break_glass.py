@@ -9,6 +9,7 @@ from chalicelib.adapters import mysql
 from chalicelib.identity import tokens
 from chalicelib.staff import list_store
 from tests.support import booking_client, consult_client, staff_client
+from tests.support.account_client import get_token_by_key
 from tests.support.client import ApiResponse
 from tests.support.factories import Hospital, Person
 from tests.support.id_numbers import build_unused_id_number
@@ -105,6 +106,20 @@ def test_rejected_change_changes_nothing(hospital: Hospital) -> None:
     assert is_rejected(by_number), "a form without pati_id changes the file with its document"
     found = staff_client.get_patient_info(hospital.desk, pati_id).data
     assert (found["pati_name"], found["pati_phone"]) == ("林小雨", "13800000001")
+
+
+def test_key_that_acts_for_a_member_of_staff_is_in_the_access_log(hospital: Hospital) -> None:
+    hospital.allow_keys_for_staff()
+    desk = hospital.desk.with_token(get_token_by_key(hospital, hospital.desk))
+    pati_id = staff_client.create_patient_file(desk)
+    assert staff_client.get_patient_info(desk, pati_id).status == 200
+    assert staff_client.get_patient_info(hospital.desk, pati_id).status == 200
+    entries = staff_client.get_access_log(hospital.admin, pati_id=pati_id).data["list"]
+    assert [(one["action"], one["key_id"] != "") for one in entries] == [
+        ("read", False),
+        ("read", True),
+        ("filed", True),
+    ]
 
 
 def test_unknown_file_is_not_found_with_and_without_reason(hospital: Hospital, other_hospital: Hospital) -> None:

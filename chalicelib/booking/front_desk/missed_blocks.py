@@ -54,6 +54,7 @@ def _clear(tx: Tx, caller: Caller, subject: Subject, reason: str) -> None:
         AuditAction.CLEAR_MISSED,
         name,
         reason=reason,
+        key_id=caller.key_id or None,
         missed=visits.missed,
     )
 

@@ -170,5 +170,8 @@ def _require_booking(tx: Tx, caller: Caller, book_id: int) -> Booking:
 def _audit(tx: Tx, caller: Caller, action: AuditAction, book_id: int, reason: str = "", receipt_no: str = "") -> None:
     subject = f"booking:{book_id}"
     audit_log.insert_entry(
-        tx, caller.tenant_id, caller.principal, action, subject, reason=reason, receipt_no=receipt_no
+        *(tx, caller.tenant_id, caller.principal, action, subject),
+        reason=reason,
+        key_id=caller.key_id or None,
+        receipt_no=receipt_no,
     )

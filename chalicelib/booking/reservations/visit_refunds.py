@@ -69,7 +69,11 @@ def _refund_seen_visit(tx: Tx, caller: Caller, request: RefundVisitRequest, book
 
 def _audit(tx: Tx, caller: Caller, request: RefundVisitRequest) -> None:
     action, subject = AuditAction.REFUND_VISIT, f"booking:{request.book_id}"
-    audit_log.insert_entry(tx, caller.tenant_id, caller.principal, action, subject, reason=request.reason)
+    audit_log.insert_entry(
+        *(tx, caller.tenant_id, caller.principal, action, subject),
+        reason=request.reason,
+        key_id=caller.key_id or None,
+    )
 
 
 def _build_result(tx: Tx, caller: Caller, book_id: int) -> VisitRefund:
