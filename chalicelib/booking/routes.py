@@ -130,7 +130,8 @@ def submit(caller: Caller, body: SubmitRequest, idempotency_key: IdempotencyKeyH
     """预约挂号
 
     A repeated request with the same member and slot returns the same booking. With the same Idempotency-Key it does so
-    even after the booking was cancelled. If the slot is reserved, the 409 names free slots.
+    even after the booking was cancelled. If the slot is reserved, the 409 names free slots or, where the half-day is
+    full or stopped, others of the department.
     A patient can have one booking in a half-day (unless booking_rules.half_day_rule is false), one with a doctor on a
     day, and none that begins less than booking_rules.gap_minutes from another. The 409 names the booking that
     conflicts. An account has at most two live bookings for members who are not verified.

@@ -176,9 +176,9 @@ def test_booking_cannot_be_cancelled_after_the_deadline(
     book_id = department.book_slot(lin, department.create_schedule(), 3)
     department.save_rules(cancel_minutes=90)
     freeze_clock(monkeypatch, "08:30", ahead=1)
-    assert department.cancel(lin, book_id).error == "已过就诊前 90 分钟，不能取消"
+    assert department.cancel(lin, book_id).error == "已过就诊前 90 分钟，不能取消，如需办理请联系医院前台"
     department.save_rules(cancel_minutes=0)
     freeze_clock(monkeypatch, "10:00")
-    assert department.cancel(lin, book_id).error == "已过就诊时间，不能取消"
+    assert department.cancel(lin, book_id).error == "已过就诊时间，不能取消，如需办理请联系医院前台"
     freeze_clock(monkeypatch, "09:59")
     assert department.cancel(lin, book_id).status == 200

@@ -87,7 +87,10 @@ def test_patients_can_cancel_until_the_hour_of_the_working_day_before(
         (department.cancel(lin, book_id), "取消"),
         (department.reschedule(lin, book_id, schedule_id, 2), "改期"),
     ):
-        assert (response.status, response.error) == (409, f"已过截止时间 {last} 16:00，不能{action}")
+        assert (response.status, response.error) == (
+            409,
+            f"已过截止时间 {last} 16:00，不能{action}，如需办理请联系医院前台",
+        )
     assert department.reschedule_as_desk(book_id, schedule_id, 3).status == 200
     set_clock(monkeypatch, last, "15:59")
     assert department.reschedule(lin, book_id, schedule_id, 4).status == 200

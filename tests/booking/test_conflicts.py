@@ -29,7 +29,7 @@ def test_bookings_of_a_patient_begin_an_hour_apart(department: BookingDepartment
     noon = create_noon(department)
     department.book_slot(lin, morning, 5)
     response = department.submit(lin, noon, 1)
-    error = f"就诊人已有预约 {get_iso_date(1)} 12:00（呼吸内科 陈医生），两次就诊须相隔 60 分钟以上"
+    error = f"就诊人已有预约 {get_iso_date(1)} 12:00（呼吸内科 陈医生），两次就诊须相隔 60 分钟以上，请选择其他时间"
     assert (response.status, response.code, response.error) == (409, 10005, error)
     assert department.submit(lin, noon, 2).status == 200
     assert len(list_rows("bookings", department.hospital)) == 2
@@ -52,7 +52,7 @@ def test_booking_at_the_same_time_conflicts_without_a_gap_too(
 ) -> None:
     department.save_rules(gap_minutes=0)
     department.book_slot(lin, morning, 5)
-    assert department.submit(lin, create_noon(department), 1).error.endswith("，就诊时间相同")
+    assert department.submit(lin, create_noon(department), 1).error.endswith("，就诊时间相同，请选择其他时间")
 
 
 def test_gap_spans_midnight(department: BookingDepartment, lin: Person) -> None:
@@ -68,7 +68,7 @@ def test_booking_of_another_account_conflicts_and_its_place_is_not_revealed(
 ) -> None:
     department.book_slot(lin, morning, 5)
     response = department.submit(create_second_account(department, lin), create_noon(department), 1)
-    error = f"就诊人已有预约 {get_iso_date(1)} 12:00（其他账号预约），两次就诊须相隔 60 分钟以上"
+    error = f"就诊人已有预约 {get_iso_date(1)} 12:00（其他账号预约），两次就诊须相隔 60 分钟以上，请选择其他时间"
     assert (response.status, response.error) == (409, error)
 
 
@@ -87,5 +87,5 @@ def test_half_day_is_free_if_one_of_its_slots_is(department: BookingDepartment, 
     department.book_slot(lin, morning, 5)
     assert (check(lin, noon).status, check(lin, noon).data) == (200, None)
     response = check(lin, short)
-    error = f"就诊人已有预约 {get_iso_date(1)} 12:00（呼吸内科 陈医生），两次就诊须相隔 60 分钟以上"
+    error = f"就诊人已有预约 {get_iso_date(1)} 12:00（呼吸内科 陈医生），两次就诊须相隔 60 分钟以上，请选择其他时间"
     assert (response.status, response.error) == (409, error)

@@ -66,7 +66,10 @@ def test_patient_without_an_account_is_booked_registered_and_cancelled(
     assert department.submit(lin, schedule_id, 1).status == 409
     assert department.get_booking(lin, book_id).status == department.cancel(lin, book_id).status == 404
     other = department.create_schedule(doctor_id=department.hospital.zhou.user_id)
-    expected = f"就诊人已有预约 {get_iso_date(1)} 08:00（呼吸内科 陈医生），同一半天只能预约一次"
+    expected = (
+        f"就诊人已有预约 {get_iso_date(1)} 08:00（呼吸内科 陈医生），"
+        "同一半天只能预约一次，请选择其他半天，或先取消、改期该预约"
+    )
     assert department.book_for_patient(walk_in, other).error == expected
     freeze_clock(monkeypatch, "18:00")
     scheduled.send_reminders()
@@ -101,7 +104,9 @@ def test_desk_cannot_book_unknown_stopped_and_past_slots(
 ) -> None:
     schedule_id, stopped = department.create_schedule(), department.create_schedule(**AFTERNOON)
     department.stop_schedule(stopped)
-    assert department.book_for_patient(walk_in, stopped).error == "该排班已停诊"
+    assert (
+        department.book_for_patient(walk_in, stopped).error == f"该排班已停诊，可改约 {get_iso_date(1)} 上午（陈医生）"
+    )
     assert department.book_for_patient(walk_in, schedule_id, 5).error == "serialNo：不能大于 4"
     for pati_id, wanted in ((999_999_999, schedule_id), (walk_in, 999_999_999)):
         assert department.book_for_patient(pati_id, wanted).status == 404

@@ -53,7 +53,7 @@ def test_several_bookings_in_a_half_day_keep_the_gap(
     department.save_rules(gap_minutes=90)
     department.book_slot(lin, mornings[0], 1)
     at_nine = department.submit(lin, mornings[1], 2)
-    assert (at_nine.status, at_nine.error.partition("，")[2]) == (409, "两次就诊须相隔 90 分钟以上")
+    assert (at_nine.status, at_nine.error.partition("，")[2]) == (409, "两次就诊须相隔 90 分钟以上，请选择其他时间")
     check: dict[str, Any] = {"scheduleId": mornings[1], "memberId": lin.member_id}
     assert post(f"{BOOKING_PATH}/book/schedule", lin.token, **check).status == 200
     assert department.submit(lin, mornings[1], 3).status == 200
@@ -80,7 +80,9 @@ def test_rescheduling_and_front_desk_obey_the_same_rule(
     )
     department.book_slot(lin, mornings[0], 1)
     moved = department.book_slot(lin, afternoon, 1)
-    assert department.reschedule(lin, moved, mornings[1], 1).error.endswith("两次就诊须相隔 60 分钟以上")
+    assert department.reschedule(lin, moved, mornings[1], 1).error.endswith(
+        "两次就诊须相隔 60 分钟以上，请选择其他时间"
+    )
     assert department.reschedule(lin, moved, mornings[1], 2).status == 200
     assert department.reschedule_as_desk(moved, mornings[1], 3).status == 200
     clinic = department.create_schedule(doctor_id="")

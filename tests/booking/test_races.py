@@ -199,7 +199,7 @@ def test_gap_between_bookings_holds_for_concurrent_requests(
         second = pool.submit(department.submit, second_account, noon, 1)
         wait_until(is_row_lock_waiting)
         paused_insert[1].set()
-        error = f"就诊人已有预约 {get_iso_date(1)} 12:00（其他账号预约），两次就诊须相隔 60 分钟以上"
+        error = f"就诊人已有预约 {get_iso_date(1)} 12:00（其他账号预约），两次就诊须相隔 60 分钟以上，请选择其他时间"
         assert (first.result().status, second.result().error) == (200, error)
     assert len(list_rows("bookings", department.hospital)) == 1
 

@@ -49,7 +49,7 @@ def test_booking_is_registered_by_id_or_code(department: BookingDepartment, lin:
     assert str(list_rows("patients", department.hospital)[0]["trea_id"]) == first
     registered = [one for one in department.list_notification_jobs() if one[1] == EventType.BOOKING_REGISTERED]
     assert len(registered) == len(set(registered)) == 2
-    assert department.cancel(lin, first).error == "该预约已挂号或已失约，不能取消"
+    assert department.cancel(lin, first).error == "该预约已挂号或已失约，不能取消，如需办理请联系医院前台"
 
 
 def test_booking_is_registered_on_its_day_only(

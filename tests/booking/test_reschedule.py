@@ -90,7 +90,10 @@ def test_conflicts_with_other_bookings_are_named(department: BookingDepartment, 
     zhou = department.hospital.zhou.user_id
     book_id = department.book_slot(lin, department.create_schedule())
     department.book_slot(lin, department.create_schedule(**{**AFTERNOON, "doctor_id": zhou}))
-    expected = f"就诊人已有预约 {get_iso_date(1)} 14:00（呼吸内科 周医生），同一半天只能预约一次"
+    expected = (
+        f"就诊人已有预约 {get_iso_date(1)} 14:00（呼吸内科 周医生），"
+        "同一半天只能预约一次，请选择其他半天，或先取消、改期该预约"
+    )
     for response in (department.reschedule(lin, book_id, afternoon), department.reschedule_as_desk(book_id, afternoon)):
         assert (response.status, response.error) == (409, expected)
 
@@ -102,7 +105,7 @@ def test_rules_of_booking_apply_to_the_new_slot(
     today, stopped = department.create_schedule(date=get_iso_date(0)), department.create_schedule()
     too_far = department.create_schedule(date=get_iso_date(15))
     department.stop_schedule(stopped)
-    assert department.reschedule(lin, book_id, stopped).error == "该排班已停诊"
+    assert department.reschedule(lin, book_id, stopped).error.startswith("该排班已停诊，可改约 ")
     assert department.reschedule(lin, book_id, too_far).error.startswith("该号源尚未开放")
     assert department.reschedule(lin, book_id, today, 5).error == "serialNo：不能大于 4"
     freeze_clock(monkeypatch, "09:30")
@@ -116,11 +119,11 @@ def test_deadline_of_cancelling_applies_to_patients(
     department.save_rules(cancel_minutes=60)
     book_id, later = department.book_slot(lin, department.create_schedule()), department.create_schedule(**AFTERNOON)
     freeze_clock(monkeypatch, "07:30", ahead=1)
-    assert department.reschedule(lin, book_id, later).error == "已过就诊前 60 分钟，不能改期"
+    assert department.reschedule(lin, book_id, later).error == "已过就诊前 60 分钟，不能改期，如需办理请联系医院前台"
     assert department.reschedule_as_desk(book_id, later).status == 200
     freeze_clock(monkeypatch, "07:30", ahead=2)
     next_day = department.create_schedule(date=get_iso_date(5))
-    assert department.reschedule_as_desk(book_id, next_day).error == "就诊日已过，不能改期"
+    assert department.reschedule_as_desk(book_id, next_day).error == "就诊日已过，不能改期，请重新预约"
 
 
 def test_patients_can_reschedule_so_often(department: BookingDepartment, lin: Person) -> None:
@@ -154,7 +157,11 @@ def test_missed_visits_prevent_rescheduling(department: BookingDepartment, lin: 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(1, "该预约已取消，请重新预约"), (2, "该预约已挂号或已失约，不能改期"), (3, "该预约已挂号或已失约，不能改期")],
+    [
+        (1, "该预约已取消，请重新预约"),
+        (2, "该预约已挂号或已失约，不能改期，如需再次就诊请重新预约"),
+        (3, "该预约已挂号或已失约，不能改期，如需再次就诊请重新预约"),
+    ],
 )
 def test_only_booked_ones_can_be_rescheduled(
     department: BookingDepartment, lin: Person, status: int, error: str
@@ -181,7 +188,7 @@ def test_unpaid_booking_keeps_its_deadline(
     assert department.reschedule(lin, book_id, schedule_id, 2).status == 200
     assert get_booking_row(department, book_id)["pay_by"] == deadline
     freeze_clock(monkeypatch, "10:30")
-    assert department.reschedule(lin, book_id, schedule_id, 3).error == "已过支付期限，不能改期"
+    assert department.reschedule(lin, book_id, schedule_id, 3).error == "已过支付期限，不能改期，请重新预约"
     mark_paid(book_id)
     assert department.reschedule(lin, book_id, schedule_id, 3).status == 200
 

@@ -55,7 +55,7 @@ def test_shares_of_slots(
     assert department.submit(lin, schedule_id, 2).error == "2号为当日号，就诊当天才能预约，还可预约：1号 08:00"
     assert department.submit(lin, schedule_id, 4).error == "4号由医院窗口预约，还可预约：1号 08:00"
     department.book_slot(lin, schedule_id, 1)
-    assert department.submit(wang, schedule_id, 3).error == "3号为当日号，就诊当天才能预约，该半天已约满"
+    assert department.submit(wang, schedule_id, 3).error == "3号为当日号，就诊当天才能预约，该半天已约满，可加入候补"
     freeze_clock(monkeypatch, "00:00", ahead=1)
     assert department.list_free_serial_nos(schedule_id) == [2, 3]
     assert department.submit(wang, schedule_id, 4).error == "4号由医院窗口预约，还可预约：2号 09:00、3号 10:00"

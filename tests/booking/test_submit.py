@@ -98,7 +98,7 @@ def test_reserved_slot_error_names_free_slots(department: BookingDepartment, lin
 def test_full_half_day_is_reported(department: BookingDepartment, lin: Person, wang: Person) -> None:
     schedule_id = department.create_schedule(slots=1)
     department.book_slot(lin, schedule_id)
-    assert department.submit(wang, schedule_id).error == "1号已被预约，该半天已约满"
+    assert department.submit(wang, schedule_id).error == "1号已被预约，该半天已约满，可加入候补"
     query = {"deptId": department.dept_id, "doctorId": department.hospital.chen.user_id}
     assert department.get_public("schedule_by_doctor", deptId=department.dept_id).data["list"][0]["status"] == 2
     assert department.get_public("schedule/info", **query).data[0]["leftBookCountList"] == [
@@ -113,7 +113,10 @@ def test_patient_has_one_booking_in_a_half_day(department: BookingDepartment, li
     department.book_slot(lin, morning)
     second_account = create_second_account(department, lin)
     for person, place in ((lin, "呼吸内科 陈医生"), (second_account, "其他账号预约")):
-        expected = f"就诊人已有预约 {get_iso_date(1)} 08:00（{place}），同一半天只能预约一次"
+        expected = (
+            f"就诊人已有预约 {get_iso_date(1)} 08:00（{place}），"
+            "同一半天只能预约一次，请选择其他半天，或先取消、改期该预约"
+        )
         for response in (department.submit(person, other_doctor), check_half_day(person, other_doctor)):
             assert (response.status, response.error) == (409, expected)
     assert department.submit(second_account, morning).status == 409, "same patient, booking of another account"
@@ -124,7 +127,10 @@ def test_patient_has_one_booking_with_a_doctor_on_a_day(department: BookingDepar
     department.book_slot(lin, department.create_schedule())
     afternoon = department.create_schedule(**AFTERNOON)
     for response in (department.submit(lin, afternoon), check_half_day(lin, afternoon)):
-        expected = f"就诊人已有预约 {get_iso_date(1)} 08:00（呼吸内科 陈医生），同一医生一天只能预约一次"
+        expected = (
+            f"就诊人已有预约 {get_iso_date(1)} 08:00（呼吸内科 陈医生），"
+            "同一医生一天只能预约一次，请选择其他日期，或先取消、改期该预约"
+        )
         assert (response.status, response.error) == (409, expected)
     department.book_slot(
         lin, department.create_schedule(**{**AFTERNOON, "doctor_id": department.hospital.zhou.user_id})
@@ -234,7 +240,8 @@ def test_slot_booked_for_one_member_is_reserved_for_another(department: BookingD
 def test_past_and_future_slots_are_rejected(
     department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    today, too_far = department.create_schedule(date=get_iso_date(0)), department.create_schedule(date=get_iso_date(15))
+    too_far_day = get_iso_date(15)
+    today, too_far = department.create_schedule(date=get_iso_date(0)), department.create_schedule(date=too_far_day)
     for response in (department.submit(lin, too_far), presubmit(lin, too_far)):
         assert (response.status, response.error) == (409, "该号源尚未开放，只能预约今天起 14 天内的号源")
     freeze_clock(monkeypatch, "10:00")
@@ -242,7 +249,8 @@ def test_past_and_future_slots_are_rejected(
         assert (response.status, response.error) == (409, "3号的就诊时间已过，还可预约：4号 11:00")
     department.book_slot(lin, today, 4)
     freeze_clock(monkeypatch, "00:00", ahead=1)
-    assert department.submit(lin, today, 3).error == "3号的就诊时间已过，该半天已约满"
+    other = f"{too_far_day} 上午（陈医生）"
+    assert department.submit(lin, today, 3).error == f"3号的就诊时间已过，该半天已约满，可改约 {other}"
 
 
 def test_doctor_who_left_cannot_be_booked(department: BookingDepartment, lin: Person, wang: Person) -> None:

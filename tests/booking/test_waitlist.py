@@ -122,13 +122,13 @@ def test_what_lapses_or_is_declined_passes_on(
     free_slot(department, lin)
     lapsed = get_offer(department, people[0])
     freeze_clock(monkeypatch, "09:30")
-    assert department.confirm(people[0], lapsed).error == "已过确认时间，号源将让给下一位候补患者"
+    assert department.confirm(people[0], lapsed).error == "已过确认时间，号源将让给下一位候补患者，您可重新候补"
     assert scheduled.cancel_unconfirmed() == 1
     run_offer_jobs(department)
     assert department.get_booking(people[0], lapsed).data["cancelReason"] == "lapsed"
     declined = get_offer(department, people[1])
     department.cancel(people[1], declined)
-    assert department.confirm(people[1], declined).error == "该预约已取消"
+    assert department.confirm(people[1], declined).error == "该预约已取消，请重新预约或候补"
     run_offer_jobs(department)
     mark_paid(get_offer(department, people[2]))
     freeze_clock(monkeypatch, "11:00")
@@ -147,7 +147,7 @@ def test_passers_by_do_not_get_what_is_for_waitlist(
     department.join_waitlist(people[0], schedule_id)
     department.cancel(lin, get_lins_booking(department))
     other = department.book_slot(wang, department.create_schedule(date=get_iso_date(3), **AFTERNOON))
-    expected = "该半天有患者在候补，空出的号源候补优先"
+    expected = "该半天有患者在候补，空出的号源候补优先，可加入候补"
     for response in (
         department.submit(wang, schedule_id),
         department.reschedule(wang, other, schedule_id),
@@ -198,7 +198,7 @@ def test_nothing_is_given_shortly_before_the_slot(
     book_id = department.book_slot(lin, schedule_id)
     department.join_waitlist(people[0], schedule_id)
     freeze_clock(monkeypatch, "12:00")
-    assert department.join_waitlist(people[1], schedule_id).error == "距就诊时间太近，不能候补"
+    assert department.join_waitlist(people[1], schedule_id).error == "距就诊时间太近，不能候补，可到医院窗口咨询加号"
     department.cancel(lin, book_id)
     department.book_slot(wang, schedule_id)
     run_offer_jobs(department)
@@ -218,7 +218,7 @@ def test_days_of_a_doctor_are_waited_for_together(
     assert [one["scheduleId"] for one in joined] == days[:2], "the third day has a free slot"
     assert department.join_waitlist(people[0], **doctor).data == joined
     department.book_slot(wang, days[2])
-    assert department.join_waitlist(people[0], days[2]).error == "每人同时最多候补 1 个"
+    assert department.join_waitlist(people[0], days[2]).error == "每人同时最多候补 1 个，请先退出其他候补"
     department.join_waitlist(people[1], days[1])
     department.cancel(lin, books[0])
     run_offer_jobs(department)
@@ -292,19 +292,22 @@ def test_who_may_not_wait(
     declared = factories.create_patient(department.hospital.tenant_id, "13700000099", "某人")
     factories.create_patient_file(declared, "某人", is_verified=False)
     assert department.join_waitlist(declared, schedule_id).error.startswith("未核验的就诊人不能候补。请先核验")
-    expected = f"就诊人已有预约 {get_iso_date(3)} 08:00（呼吸内科 陈医生），同一半天只能预约一次"
+    expected = (
+        f"就诊人已有预约 {get_iso_date(3)} 08:00（呼吸内科 陈医生），"
+        "同一半天只能预约一次，请选择其他半天，或先取消、改期该预约"
+    )
     assert department.join_waitlist(lin, schedule_id).error == expected
     second = create_second_account(department, wang)
     department.join_waitlist(wang, schedule_id)
-    assert department.join_waitlist(second, schedule_id).error == "其他账号已为该就诊人候补"
+    assert department.join_waitlist(second, schedule_id).error == "其他账号已为该就诊人候补，由该账号确认或退出"
     free = department.create_schedule()
     assert department.join_waitlist(wang, free).error == f"{get_iso_date(1)} 上午还有 4 个号可预约，不必候补"
     far = department.create_schedule(date=get_iso_date(20))
-    assert department.join_waitlist(wang, far).error == "该号源尚未开放，不能候补"
+    assert department.join_waitlist(wang, far).error == "该号源尚未开放，不能候补，开放后可直接预约"
     department.stop_schedule(free)
     assert department.join_waitlist(wang, free).error == "该排班已停诊"
     department.save_rules(waitlist_limit=0)
-    assert department.join_waitlist(people[0], schedule_id).error == "本院未开放候补"
+    assert department.join_waitlist(people[0], schedule_id).error == "本院未开放候补，请预约其他半天"
     department.save_rules(waitlist_limit=3, missed_limit=1)
     other_day = department.create_schedule(slots=1, date=get_iso_date(6))
     department.book_slot(people[1], other_day)

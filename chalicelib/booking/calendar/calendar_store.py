@@ -16,6 +16,8 @@ from chalicelib.people import departments, doctors
 from chalicelib.people.departments import Department
 from chalicelib.people.doctors import Profile
 
+MAX_ELSEWHERE = 20  # schedules in which another slot is looked for
+
 SELECT_DEPARTMENT = f"""
     SELECT {departments.COLUMNS_SQL} FROM departments
     WHERE dept_id = %(dept_id)s AND tenant_id = %(tenant_id)s
@@ -114,6 +116,32 @@ def find_schedule_and_rules(tx: Tx, tenant_id: int, schedule_id: int) -> tuple[S
         f"{SELECT_SCHEDULE};{SELECT_RULES}", tenant_id=tenant_id, schedule_id=schedule_id, doctor_role=Role.DOCTOR
     )
     return parse_schedule(schedule_rows[0]) if schedule_rows else None, parse_rules(_get_first(rules_rows))
+
+
+def list_bookable_elsewhere(tx: Tx, tenant_id: int, schedule: Schedule, today: date) -> list[tuple[Schedule, str]]:
+    """Return other schedules of a department that patients can book, and their doctors' names ("" for a clinic).
+
+    Those of the same doctor come first, then the next days; at most MAX_ELSEWHERE.
+    """
+    rows = tx.fetch_all(
+        f"""
+        SELECT {SCHEDULE_COLUMNS},
+               COALESCE((SELECT s.name FROM staff s WHERE s.user_id = x.doctor_id), '') AS doctor_name
+        FROM {BOOKABLE_SCHEDULES} AND x.schedule_id <> %(schedule_id)s
+        ORDER BY x.doctor_id <=> %(doctor_id)s DESC, x.day, x.half_day, x.schedule_id LIMIT %(limit)s
+        """,
+        tenant_id=tenant_id,
+        schedule_id=schedule.schedule_id,
+        dept_id=schedule.dept_id,
+        doctor_id=schedule.doctor_id,
+        first=today,
+        last=date.max,
+        today=today,
+        days_ahead=Rules().days_ahead,
+        doctor_role=Role.DOCTOR,
+        limit=MAX_ELSEWHERE,
+    )
+    return [(parse_schedule(row), row["doctor_name"]) for row in rows]
 
 
 def get_names(tx: Tx, tenant_id: int, dept_id: int, doctor_id: int | None) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
 
+ASK_THE_DESK = "如需办理请联系医院前台"
+
 
 def cancel_own(caller: Caller, request: BookId) -> None:
     """Cancel a booking of the caller's account. A cancelled booking stays cancelled.
@@ -73,11 +75,13 @@ def require_in_time(tx: Tx, booking: Booking, rule: Rules, action: str) -> None:
     minutes = rule.cancel_minutes
     if clock.now() >= clock.to_instant(booking.day, booking.slot_time) - minutes * 60 * clock.SECOND:
         deadline = f"就诊前 {minutes} 分钟" if minutes else "就诊时间"
-        raise ApiError(errors.CONFLICT, f"已过{deadline}，不能{action}")
+        raise ApiError(errors.CONFLICT, f"已过{deadline}，不能{action}，{ASK_THE_DESK}")
     if rule.cancel_workdays:
         last_day = working_days.get_workday_before(tx, booking.tenant_id, booking.day, rule.cancel_workdays)
         if clock.now() >= clock.to_instant(last_day, timedelta(hours=rule.cancel_hour)):
-            raise ApiError(errors.CONFLICT, f"已过截止时间 {last_day} {rule.cancel_hour:02d}:00，不能{action}")
+            raise ApiError(
+                errors.CONFLICT, f"已过截止时间 {last_day} {rule.cancel_hour:02d}:00，不能{action}，{ASK_THE_DESK}"
+            )
 
 
 def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Booking | None:
@@ -87,7 +91,7 @@ def _cancel_own(tx: Tx, caller: Caller, book_id: int) -> Booking | None:
     if booking.status == BookingStatus.CANCELLED:
         return None
     if booking.status != BookingStatus.BOOKED:
-        raise ApiError(errors.CONFLICT, "该预约已挂号或已失约，不能取消")
+        raise ApiError(errors.CONFLICT, f"该预约已挂号或已失约，不能取消，{ASK_THE_DESK}")
     require_in_time(tx, booking, rule_store.load(tx, caller.tenant_id), "取消")
     cancel(tx, booking, CancellationReason.PATIENT, caller.user_id, EventType.BOOKING_CANCELLED)
     return booking

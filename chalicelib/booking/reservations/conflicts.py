@@ -82,10 +82,11 @@ def _find_reason(schedule: Schedule, serial_no: int, booking: NearbyBooking, rul
     """Return why a slot conflicts with a booking, "" if it does not."""
     is_same_day = booking.day == schedule.day
     if rule.half_day_rule and is_same_day and booking.half_day == schedule.half_day:
-        return "同一半天只能预约一次"
+        return "同一半天只能预约一次，请选择其他半天，或先取消、改期该预约"
     if is_same_day and schedule.doctor_id and booking.doctor_id == schedule.doctor_id:
-        return "同一医生一天只能预约一次"
+        return "同一医生一天只能预约一次，请选择其他日期，或先取消、改期该预约"
     begins = datetime.combine(schedule.day, time()) + parse_time(schedule.get_slot_time(serial_no))
     if abs(begins - booking.begins) < timedelta(minutes=max(rule.gap_minutes, 1)):
-        return f"两次就诊须相隔 {rule.gap_minutes} 分钟以上" if rule.gap_minutes else "就诊时间相同"
+        reason = f"两次就诊须相隔 {rule.gap_minutes} 分钟以上" if rule.gap_minutes else "就诊时间相同"
+        return f"{reason}，请选择其他时间"
     return ""

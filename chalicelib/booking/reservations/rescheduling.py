@@ -190,14 +190,14 @@ def _require_state(booking: Booking) -> None:
     if booking.status == BookingStatus.CANCELLED:
         raise ApiError(errors.CONFLICT, "该预约已取消，请重新预约")
     if booking.status != BookingStatus.BOOKED:
-        raise ApiError(errors.CONFLICT, "该预约已挂号或已失约，不能改期")
+        raise ApiError(errors.CONFLICT, "该预约已挂号或已失约，不能改期，如需再次就诊请重新预约")
 
 
 def _require_movable(tx: Tx, move: Move, booking: Booking, context: BookingContext) -> None:
     """Raise ApiError if the booking cannot be moved to any slot."""
     if move.by_staff:
         if booking.day < clock.today():
-            raise ApiError(errors.CONFLICT, "就诊日已过，不能改期")
+            raise ApiError(errors.CONFLICT, "就诊日已过，不能改期，请重新预约")
         return
     if move.is_alternative:
         return
@@ -208,7 +208,7 @@ def _require_movable(tx: Tx, move: Move, booking: Booking, context: BookingConte
         raise ApiError(errors.CONFLICT, "本院不支持改期，请取消后重新预约")
     cancellation.require_in_time(tx, booking, rule, "改期")
     if booking.pay_by and booking.pay_by <= clock.now() and booking.payment_state == PaymentState.UNPAID:
-        raise ApiError(errors.CONFLICT, "已过支付期限，不能改期")
+        raise ApiError(errors.CONFLICT, "已过支付期限，不能改期，请重新预约")
     changes = rescheduling_store.count_changes(tx, booking.tenant_id, booking.book_id, move.changed_by)
     if changes >= rule.reschedule_limit:
         raise ApiError(errors.CONFLICT, f"每个预约最多改期 {rule.reschedule_limit} 次，请取消后重新预约")
@@ -273,4 +273,4 @@ def _build_duplicate_error(tx: Tx, move: Move, index: str) -> ApiError:
         return reserve.build_unavailable_error(
             tx, slot.tenant_id, schedule, f"{slot.serial_no}号已被预约", move.by_staff
         )
-    return ApiError(errors.CONFLICT, "就诊人在该半天或当天该医生已有预约")
+    return ApiError(errors.CONFLICT, "就诊人在该半天或当天该医生已有预约，请选择其他时间")

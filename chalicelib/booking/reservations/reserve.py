@@ -18,7 +18,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import Booking, BookingOrigin
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.reservations import booking_store, conflicts, desk_store, limits, notifications
+from chalicelib.booking.reservations import booking_store, conflicts, desk_store, limits, notifications, suggestions
 from chalicelib.booking.reservations.booking_store import (
     EarlierBooking,
     MemberFile,
@@ -109,19 +109,20 @@ def require_bookable_slot(
     """
     if serial_no > schedule.slots:
         raise ApiError(errors.BAD_PARAMETER, f"serialNo：不能大于 {schedule.slots}")
-    require_open(schedule)
+    require_open(tx, tenant_id, schedule, for_desk)
     if not for_desk:
         _require_released(tx, tenant_id, rule, schedule, serial_no)
     if schedule.is_for_waitlist(serial_no):
-        raise ApiError(errors.CONFLICT, "该半天有患者在候补，空出的号源候补优先")
+        raise ApiError(errors.CONFLICT, "该半天有患者在候补，空出的号源候补优先，可加入候补")
     if schedule.is_past(serial_no):
         raise build_unavailable_error(tx, tenant_id, schedule, f"{serial_no}号的就诊时间已过", for_desk)
 
 
-def require_open(schedule: Schedule) -> None:
-    """Raise ApiError(CONFLICT) if a schedule is stopped, or its doctor has left."""
+def require_open(tx: Tx, tenant_id: int, schedule: Schedule, for_desk: bool) -> None:
+    """Raise ApiError(CONFLICT), which names other half-days, if a schedule is stopped, or its doctor has left."""
     if schedule.stopped_at or not schedule.doctor_active:
-        raise ApiError(errors.CONFLICT, "该排班已停诊")
+        others = suggestions.describe_other_half_days(tx, tenant_id, schedule, for_desk)
+        raise ApiError(errors.CONFLICT, f"该排班已停诊{others}")
 
 
 def _require_released(tx: Tx, tenant_id: int, rule: Rules, schedule: Schedule, serial_no: int) -> None:
@@ -140,11 +141,12 @@ def _require_released(tx: Tx, tenant_id: int, rule: Rules, schedule: Schedule, s
 def build_unavailable_error(
     tx: Tx, tenant_id: int, schedule: Schedule, reason: str, for_desk: bool = False
 ) -> ApiError:
-    """Return the error for a slot that cannot be booked, which names slots that are free by MySQL."""
+    """Return the error for a slot that cannot be booked, which names slots or half-days that are free by MySQL."""
     reserved = calendar_store.get_reserved_slots(tx, tenant_id, [schedule.schedule_id])
     free = schedule.list_free_slots(reserved[schedule.schedule_id], for_desk)
     if not free:
-        return ApiError(errors.CONFLICT, f"{reason}，该半天已约满")
+        others = suggestions.describe_other_half_days(tx, tenant_id, schedule, for_desk)
+        return ApiError(errors.CONFLICT, f"{reason}，该半天已约满{others}")
     suggested = "、".join(f"{number}号 {schedule.get_slot_time(number)}" for number in free[:MAX_SUGGESTED_SLOTS])
     total = f" 等 {len(free)} 个号" if len(free) > MAX_SUGGESTED_SLOTS else ""
     return ApiError(errors.CONFLICT, f"{reason}，还可预约：{suggested}{total}")
@@ -242,7 +244,7 @@ def _get_earlier_booking_id(booking: EarlierBooking, request: SlotRequest) -> in
 
 def _choose_additional_slot(tx: Tx, request: SlotRequest, schedule: Schedule) -> int:
     """Return a number for an additional slot of a schedule, until its end."""
-    require_open(schedule)
+    require_open(tx, request.tenant_id, schedule, for_desk=True)
     if clock.now() >= clock.to_instant(schedule.day, schedule.ends):
         raise ApiError(errors.CONFLICT, "该半天已结束，不能加号")
     return desk_store.find_last_serial_no(tx, request.tenant_id, request.schedule_id, schedule.slots) + 1
@@ -289,4 +291,4 @@ def _resolve_duplicate(tx: Tx, request: SlotRequest, index: str) -> int:
     nearby = booking_store.list_nearby(tx, request.tenant_id, request.pati_id, request.schedule_id)
     viewer_id = None if request.origin.by_staff else request.user_id
     conflicts.require_no_conflict(schedule, request.serial_no, nearby, Rules(gap_minutes=0), viewer_id)
-    raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约")
+    raise ApiError(errors.CONFLICT, f"就诊人在 {schedule.day} 已有预约，请选择其他日期")

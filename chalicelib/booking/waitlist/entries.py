@@ -13,7 +13,15 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings
 from chalicelib.billing.bookings import BookingStatus, PaymentState
 from chalicelib.booking.calendar import calendar_store
-from chalicelib.booking.reservations import booking_store, conflicts, count_store, limits, reserve, waitlist_store
+from chalicelib.booking.reservations import (
+    booking_store,
+    conflicts,
+    count_store,
+    limits,
+    reserve,
+    suggestions,
+    waitlist_store,
+)
 from chalicelib.booking.reservations.booking_store import MemberFile, PatientFileChangedError, SlotRequest
 from chalicelib.booking.reservations.models import BookId
 from chalicelib.booking.reservations.waitlist_store import ListedEntry, WaitState
@@ -91,12 +99,12 @@ def _confirm(tx: Tx, caller: Caller, book_id: int) -> None:
     if booking is None or booking.user_id != caller.user_id:
         raise ApiError(errors.NOT_FOUND, "预约不存在")
     if booking.status == BookingStatus.CANCELLED:
-        raise ApiError(errors.CONFLICT, "该预约已取消")
+        raise ApiError(errors.CONFLICT, "该预约已取消，请重新预约或候补")
     if booking.confirm_by is None:
         return
     is_paid = booking.payment_state == PaymentState.PAID
     if booking.confirm_by <= clock.now() and not is_paid:
-        raise ApiError(errors.CONFLICT, "已过确认时间，号源将让给下一位候补患者")
+        raise ApiError(errors.CONFLICT, "已过确认时间，号源将让给下一位候补患者，您可重新候补")
     minutes = rule_store.load(tx, caller.tenant_id).pay_minutes
     pay_by = clock.now() + minutes * 60 * clock.SECOND if minutes and booking.fee and not is_paid else None
     waitlist_store.confirm_booking(tx, caller.tenant_id, book_id, pay_by)
@@ -157,18 +165,18 @@ def _join_in_transaction(
         if not reason:
             wanted.append(schedule.schedule_id)
     if not wanted:
-        raise ApiError(errors.CONFLICT, "该医生在这些天没有约满、可以候补的半天")
+        raise ApiError(errors.CONFLICT, "该医生在这些天没有约满、可以候补的半天，可直接预约或选择其他日期")
     waitlist_store.insert(tx, tenant_id, caller.user_id, request.member_id, wanted)
 
 
 def _require_may_wait(tx: Tx, caller: Caller, rule: Rules, file: MemberFile, schedule_ids: list[int]) -> None:
     """Raise ApiError unless a person may wait once more."""
     if not rule.waitlist_limit:
-        raise ApiError(errors.CONFLICT, "本院未开放候补")
+        raise ApiError(errors.CONFLICT, "本院未开放候补，请预约其他半天")
     if waitlist_store.find_live(tx, caller.tenant_id, file.pati_id, schedule_ids):
-        raise ApiError(errors.CONFLICT, "其他账号已为该就诊人候补")
+        raise ApiError(errors.CONFLICT, "其他账号已为该就诊人候补，由该账号确认或退出")
     if waitlist_store.count_live_requests(tx, caller.tenant_id, file.pati_id) >= rule.waitlist_limit:
-        raise ApiError(errors.CONFLICT, f"每人同时最多候补 {rule.waitlist_limit} 个")
+        raise ApiError(errors.CONFLICT, f"每人同时最多候补 {rule.waitlist_limit} 个，请先退出其他候补")
     counts = count_store.count_bookings(
         tx,
         SlotRequest(
@@ -192,11 +200,11 @@ def _find_obstacle(
 ) -> str:
     """Return why a person cannot wait for a schedule, "" if they can."""
     if schedule.stopped_at or not schedule.doctor_active:
-        return "该排班已停诊"
+        return f"该排班已停诊{suggestions.describe_other_half_days(tx, caller.tenant_id, schedule)}"
     if schedule.day > rules.get_last_bookable_day(rule) or not schedule.is_released():
-        return "该号源尚未开放，不能候补"
+        return "该号源尚未开放，不能候补，开放后可直接预约"
     if not waitlist_store.list_offerable(schedule, rule.offer_stop_minutes, frozenset()):
-        return "距就诊时间太近，不能候补"
+        return "距就诊时间太近，不能候补，可到医院窗口咨询加号"
     if free := schedule.list_free_slots(reserved):
         return f"{schedule.day} {schedule.half_day.label}还有 {len(free)} 个号可预约，不必候补"
     nearby = booking_store.list_nearby(tx, caller.tenant_id, file.pati_id, schedule.schedule_id)
