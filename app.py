@@ -288,6 +288,15 @@ def reconcile_payments(_event: Any) -> None:
     reconciliation.run()
 
 
+@app.schedule("rate(5 minutes)", name="compare_bills")
+def compare_bills(_event: Any) -> None:
+    """Fetch WeChat Pay's daily bills, from 10:00 on, and compare them with the ledger."""
+    from chalicelib.payment import bill_fetching
+
+    logs.start_context(job="compare_bills")
+    bill_fetching.run()
+
+
 @app.schedule("rate(1 day)", name="watch_certificates")
 def watch_certificates(_event: Any) -> None:
     """Log the certificates of merchants that expire soon."""

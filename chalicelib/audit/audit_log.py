@@ -58,6 +58,8 @@ class AuditAction(StrEnum):
     CHANGE_REFUND_RULES = "change_refund_rules"
     EXPORT_LIST = "export_list"
     PUBLISH_PRIVACY_NOTICE = "publish_privacy_notice"
+    RESOLVE_DIFFERENCE = "resolve_difference"
+    FETCH_BILL = "fetch_bill"
 
 
 @dataclass(frozen=True, slots=True)

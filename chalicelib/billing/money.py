@@ -18,6 +18,11 @@ def to_yuan(fen: int) -> float:
     return float(Decimal(fen) / 100)
 
 
+def to_optional_yuan(fen: int | None) -> float | None:
+    """Return an amount as `to_yuan`, None for one that is not known."""
+    return None if fen is None else to_yuan(fen)
+
+
 def to_fen(amount: float) -> int:
     """Return yuan, validated as YuanAmount, in fen."""
     return int(Decimal(str(amount)) * 100)

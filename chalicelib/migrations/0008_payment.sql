@@ -14,6 +14,7 @@ CREATE TABLE wechat_merchants (
     public_keys         TEXT CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- JSON: WeChat Pay's public keys by serial number
     changed_by          BIGINT NOT NULL,  -- user_id
     changed_at          BIGINT NOT NULL,
+    created_at          BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, mch_id),
     UNIQUE KEY in_use (tenant_id, in_use)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
@@ -73,7 +74,8 @@ CREATE TABLE payments (
     KEY by_transaction (tenant_id, transaction_id),
     KEY by_time (tenant_id, created_at),
     KEY by_tenant_state (tenant_id, state, created_at),
-    KEY by_check (state, check_at)
+    KEY by_check (state, check_at),
+    KEY by_account_day (tenant_id, mch_id, paid_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Refunds: at most 50 for a payment, together at most its amount. The payment's row is locked when one is inserted. A
@@ -91,6 +93,7 @@ CREATE TABLE refunds (
     state          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'pending',  -- pending, processing, success or abnormal
     wechat_id      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- WeChat's refund_id
     error          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- WeChat's latest error code
+    accepted_at    BIGINT NULL,  -- when WeChat accepted it: its daily bill lists it on that day. NULL until then
     done_at        BIGINT NULL,
     check_at       BIGINT NOT NULL,  -- when to request or query it again
     checks         INT NOT NULL DEFAULT 0,  -- number of requests and queries
@@ -102,7 +105,8 @@ CREATE TABLE refunds (
     KEY by_wechat_id (tenant_id, wechat_id),
     KEY by_time (tenant_id, created_at),
     KEY by_tenant_state (tenant_id, state, created_at),
-    KEY by_check (state, check_at)
+    KEY by_check (state, check_at),
+    KEY by_day (tenant_id, accepted_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Audit log of payments and refunds. Rows are only added. detail is an id, error code or trade state of WeChat Pay, the
@@ -145,4 +149,84 @@ CREATE TABLE refund_rules (
     approval_fee  INT NOT NULL,
     changed_by    BIGINT NOT NULL,  -- user_id
     changed_at    BIGINT NOT NULL
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- The daily bills of merchant accounts, each with the result of comparing it with the ledger: the day's statement. Amounts
+-- are NULL until the first comparison. Sums that begin with ledger_ are ours, the others WeChat's.
+CREATE TABLE bills (
+    bill_id          BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id        BIGINT NOT NULL,
+    mch_id           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    day              DATE NOT NULL,
+    state            VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'waiting',  -- waiting, fetched, empty or expired
+    error            VARCHAR(64) NOT NULL DEFAULT '',  -- of the latest attempt to fetch it
+    fund_error       VARCHAR(64) NOT NULL DEFAULT '',  -- why there is no fund flow bill
+    has_fund_bill    TINYINT NOT NULL DEFAULT 0,
+    attempts         INT NOT NULL DEFAULT 0,  -- to fetch it, since the latest success
+    check_at         BIGINT NULL,  -- when to fetch it (waiting) or to compare it again; NULL: not by itself
+    fetched_at       BIGINT NULL,
+    compared_at      BIGINT NULL,
+    payment_count    INT NULL,
+    payments         BIGINT NULL,
+    refund_count     INT NULL,
+    refunds          BIGINT NULL,
+    discounts        BIGINT NULL,  -- of payments less those of refunds
+    commission       BIGINT NULL,  -- of payments less that of refunds
+    ledger_payments  BIGINT NULL,
+    ledger_refunds   BIGINT NULL,
+    created_at       BIGINT NOT NULL,
+    UNIQUE KEY account_day (tenant_id, mch_id, day),
+    KEY by_check (check_at),
+    KEY by_day (tenant_id, day)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- 交易账单: payments, and refunds that were initiated on the day.
+CREATE TABLE bill_entries (
+    bill_id       BIGINT NOT NULL,
+    is_refund     TINYINT NOT NULL,
+    wechat_id     VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- transaction_id or refund_id
+    tenant_id     BIGINT NOT NULL,
+    out_trade_no  VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    number        VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- out_trade_no or out_refund_no
+    state         VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- SUCCESS, or the refund's when the bill was created
+    fee           BIGINT NOT NULL,
+    settled       BIGINT NOT NULL,  -- without discounts, which others pay
+    commission    BIGINT NOT NULL,
+    at            BIGINT NOT NULL,
+    PRIMARY KEY (bill_id, is_refund, wechat_id),
+    KEY by_number (number, is_refund)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- 资金账单: changes of the account's balance.
+CREATE TABLE fund_entries (
+    bill_id    BIGINT NOT NULL,
+    line       INT NOT NULL,
+    tenant_id  BIGINT NOT NULL,
+    wechat_id  VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- transaction_id, refund_id, or another number
+    fee        BIGINT NOT NULL,  -- negative if the balance decreases
+    PRIMARY KEY (bill_id, line),
+    KEY by_wechat_id (tenant_id, wechat_id)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Differences between a bill and the ledger, or between the two bills.
+CREATE TABLE bill_differences (
+    difference_id  BIGINT PRIMARY KEY AUTO_INCREMENT,
+    tenant_id      BIGINT NOT NULL,
+    bill_id        BIGINT NOT NULL,
+    day            DATE NOT NULL,
+    kind           VARCHAR(24) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    number         VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- out_trade_no or out_refund_no
+    wechat_id      VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- '' where the bill has no entry
+    book_id        BIGINT NULL,
+    bill_fee       BIGINT NULL,  -- what the bill counts on this day; of fund kinds: what the balance should have changed by
+    ledger_fee     BIGINT NULL,  -- what the ledger counts on this day; of fund kinds: what it has changed by
+    ledger_state   VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- of the order or refund, '' where there is none
+    state          VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- open or resolved
+    found_at       BIGINT NOT NULL,
+    resolved_at    BIGINT NULL,
+    resolved_by    BIGINT NULL,  -- user_id; NULL if a later comparison no longer found it
+    note           VARCHAR(255) NOT NULL DEFAULT '',
+    UNIQUE KEY one_each (bill_id, kind, number),
+    KEY by_state (tenant_id, state, difference_id),
+    KEY by_day (tenant_id, day, difference_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -62,6 +62,21 @@ def find(tx: Tx, tenant_id: int, mch_id: str) -> StoredMerchant | None:
     return _build_stored(row) if row else None
 
 
+def find_latest_app_id(tx: Tx, tenant_id: int, mch_id: str) -> str:
+    """Return the official account of the newest payment through an account, "" if there is none."""
+    return str(
+        tx.fetch_value(
+            """
+            SELECT app_id FROM payments
+            WHERE tenant_id = %(tenant_id)s AND mch_id = %(mch_id)s ORDER BY paid_at DESC LIMIT 1
+            """,
+            tenant_id=tenant_id,
+            mch_id=mch_id,
+        )
+        or ""
+    )
+
+
 def lock_tenant(tx: Tx, tenant_id: int) -> None:
     """Serialise changes of a hospital's accounts: concurrent ones could store one account's keys in another's row."""
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)

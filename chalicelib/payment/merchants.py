@@ -45,6 +45,17 @@ def get_for_order(tenant_id: int, mch_id: str, app_id: str) -> Merchant:
     return decrypt(stored, app_id)
 
 
+def get_for_bills(tenant_id: int, mch_id: str) -> Merchant:
+    """Return an account with the official account of its latest order, with which v2 signs requests for bills.
+
+    Raises:
+        ApiError: 404 if the hospital has no such account.
+    """
+    official_account = account.find_stored(mysql.autocommit, tenant_id)
+    app_id = merchant_store.find_latest_app_id(mysql.autocommit, tenant_id, mch_id)
+    return get_for_order(tenant_id, mch_id, app_id or (official_account.app_id if official_account else ""))
+
+
 def list_all(tenant_id: int) -> list[Merchant]:
     """Return the accounts of a hospital, the active one first."""
     return [decrypt(stored) for stored in merchant_store.list_for_tenant(mysql.autocommit, tenant_id)]
@@ -69,9 +80,10 @@ def save(tx: Tx, tenant_id: int, merchant: Merchant, changed_by: int, now: int) 
     tx.execute(
         """
         INSERT INTO wechat_merchants (tenant_id, mch_id, in_use, version, sign_type, key_sealed, serial,
-                                      private_key_sealed, certificate, public_keys, changed_by, changed_at)
+                                      private_key_sealed, certificate, public_keys, changed_by, changed_at, created_at)
         VALUES (%(tenant_id)s, %(mch_id)s, 1, %(version)s, %(sign_type)s, %(key_sealed)s, %(serial)s,
-                %(private_key_sealed)s, %(certificate)s, %(public_keys)s, %(changed_by)s, %(now)s)
+                %(private_key_sealed)s, %(certificate)s, %(public_keys)s, %(changed_by)s, %(now)s,
+                %(now)s)
         ON DUPLICATE KEY UPDATE in_use = 1, version = %(version)s, sign_type = %(sign_type)s,
             key_sealed = %(key_sealed)s, serial = %(serial)s, private_key_sealed = %(private_key_sealed)s,
             certificate = %(certificate)s, public_keys = %(public_keys)s, changed_by = %(changed_by)s,

@@ -38,6 +38,7 @@ class LockedRefund:
 
     state: RefundState
     out_refund_no: str
+    accepted_at: int | None
 
 
 SELECT_REFUND = """
@@ -128,10 +129,11 @@ def was_settled_by_person(tx: Tx, tenant_id: int, refund: Refund) -> bool:
 def get_for_update(tx: Tx, refund_id: int) -> LockedRefund:
     """Return state and number of a refund, locked until the commit."""
     row = tx.fetch_one(
-        "SELECT state, out_refund_no FROM refunds WHERE refund_id = %(refund_id)s FOR UPDATE", refund_id=refund_id
+        "SELECT state, out_refund_no, accepted_at FROM refunds WHERE refund_id = %(refund_id)s FOR UPDATE",
+        refund_id=refund_id,
     )
     assert row, "refunds are never deleted"
-    return LockedRefund(RefundState(row["state"]), row["out_refund_no"])
+    return LockedRefund(RefundState(row["state"]), row["out_refund_no"], row["accepted_at"])
 
 
 def claim(tx: Tx, refund: Refund, until: int) -> bool:
@@ -191,18 +193,19 @@ def _postpone(tx: Tx, refund: Refund, until: int) -> None:
     )
 
 
-def update(tx: Tx, refund_id: int, state: RefundState, wechat_id: str, error: str) -> None:
+def update(tx: Tx, refund_id: int, state: RefundState, wechat_id: str, error: str, accepted_at: int | None) -> None:
     """Store the state of a refund.
 
     Args:
         wechat_id: WeChat Pay's refund_id; "" leaves the stored one unchanged.
         error: WeChat Pay's latest error code, "" for none.
+        accepted_at: when WeChat Pay accepted it, None if it has not.
     """
     tx.execute(
         """
         UPDATE refunds
         SET state = %(state)s, error = %(error)s, wechat_id = IF(%(wechat_id)s = '', wechat_id, %(wechat_id)s),
-            done_at = IF(%(state)s = %(success)s, %(now)s, done_at)
+            accepted_at = %(accepted_at)s, done_at = IF(%(state)s = %(success)s, %(now)s, done_at)
         WHERE refund_id = %(refund_id)s
         """,
         refund_id=refund_id,
@@ -210,6 +213,7 @@ def update(tx: Tx, refund_id: int, state: RefundState, wechat_id: str, error: st
         success=RefundState.SUCCESS,
         wechat_id=wechat_id,
         error=error,
+        accepted_at=accepted_at,
         now=clock.now(),
     )
 

@@ -8,6 +8,7 @@ for one payment are at least a minute apart, as WeChat Pay demands: a refund tha
 import logging
 from typing import Any
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_pay import client as wechat_pay
@@ -18,8 +19,8 @@ from chalicelib.billing.refunds_due import RefundReason, RefundState
 from chalicelib.crypto import field_encryption
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
-from chalicelib.payment import merchants, notifications, query_schedule, refund_store
-from chalicelib.payment.refund_store import Refund
+from chalicelib.payment import bill_store, merchants, notifications, query_schedule, refund_store
+from chalicelib.payment.refund_store import LockedRefund, Refund
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,10 @@ def apply_result(tx: Tx, refund: Refund, result: RefundResult, source: LedgerSou
         return  # the result is outdated: it may be about a number that WeChat Pay has closed
     is_success = result.is_already_refunded
     state = RefundState.SUCCESS if is_success else STATE_BY_STATUS.get(result.state, current.state)
-    refund_store.update(tx, refund.refund_id, state, result.refund_id, result.error_code)
+    accepted_at = _find_acceptance(current, state, result)
+    if changed_at := accepted_at or current.accepted_at:
+        bill_store.request_comparison(tx, refund.tenant_id, refund.mch_id, changed_at)
+    refund_store.update(tx, refund.refund_id, state, result.refund_id, result.error_code, accepted_at)
     if result.state == RefundStatus.CLOSED:
         _renumber(tx, refund, source)
     elif state != current.state or result.error_code:
@@ -91,6 +95,13 @@ def apply_result(tx: Tx, refund: Refund, result: RefundResult, source: LedgerSou
         _log_error("refund abnormal: settle it by hand", refund, result.state)
     if state == RefundState.SUCCESS:
         notifications.enqueue(tx, refund, EventType.PAYMENT_REFUNDED)
+
+
+def _find_acceptance(current: LockedRefund, state: RefundState, result: RefundResult) -> int | None:
+    """Return when WeChat Pay accepted a refund: the bill of that day lists it. One that it closed is requested anew."""
+    if state == RefundState.PENDING:
+        return None
+    return current.accepted_at or result.accepted_at or clock.now()
 
 
 def _renumber(tx: Tx, refund: Refund, source: LedgerSource) -> None:

@@ -1,10 +1,14 @@
-"""Endpoints of payment through WeChat Pay (document 003): for patients' pages, admins and WeChat Pay itself."""
+"""Endpoints of payment through WeChat Pay (document 003): for patients' pages, admins and WeChat Pay itself.
+
+bill_routes.py has those of the reconciliation with WeChat Pay's daily bills.
+"""
 
 from chalicelib.errors import CONFLICT, INVALID_SIGNATURE, NOT_FOUND, TOO_MANY_REQUESTS
-from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest, Routes
+from chalicelib.http.routing import OptionalTenantCaller, RawContent, RawRequest
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.payment import merchant_settings, orders, page_signatures, settling, webhooks
 from chalicelib.payment.admin_models import PaymentReference, RefundReference, SettledRefund, SettleRefundRequest
+from chalicelib.payment.bill_routes import routes
 from chalicelib.payment.models import (
     OrderRequest,
     OrderResponse,
@@ -15,7 +19,6 @@ from chalicelib.payment.models import (
     TenantId,
 )
 
-routes = Routes(__name__)
 XML_CONTENT_TYPE = "text/xml"
 
 

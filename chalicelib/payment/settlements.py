@@ -10,7 +10,7 @@ from chalicelib.billing.ledger import LedgerEvent, LedgerSource
 from chalicelib.billing.orders import OrderState
 from chalicelib.billing.refunds_due import RefundReason
 from chalicelib.notifications.event_types import EventType
-from chalicelib.payment import notifications, store
+from chalicelib.payment import bill_store, notifications, store
 from chalicelib.payment.store import Payment
 
 
@@ -27,6 +27,7 @@ def settle(tx: Tx, payment: Payment, transaction_id: str, paid_at: int, source: 
     if current.state == OrderState.SUCCESS:
         return False
     store.mark_paid(tx, current.payment_id, transaction_id, paid_at)
+    bill_store.request_comparison(tx, current.tenant_id, current.mch_id, paid_at)
     ledger.record(tx, current.tenant_id, current.payment_id, LedgerEvent.PAYMENT_RECEIVED, source, transaction_id)
     if booking and booking.is_payable:
         bookings.mark_paid(tx, booking)

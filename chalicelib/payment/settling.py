@@ -98,7 +98,7 @@ def _end(tx: Tx, caller: Caller, refund: Refund, reason: str) -> None:
     current = refund_store.get_for_update(tx, refund.refund_id)
     if current.state == RefundState.SUCCESS or current.out_refund_no != refund.out_refund_no:
         return
-    refund_store.update(tx, refund.refund_id, RefundState.SUCCESS, "", "")
+    refund_store.update(tx, refund.refund_id, RefundState.SUCCESS, "", "", current.accepted_at)
     event, source = LedgerEvent.SUCCESS, LedgerSource.PERSON
     ledger.record(tx, refund.tenant_id, refund.payment_id, event, source, current.state, refund.refund_id)
     audit_log.insert_entry(

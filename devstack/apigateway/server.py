@@ -199,7 +199,7 @@ def run_schedules() -> None:
     from chalicelib.messaging import sockets
     from chalicelib.outbox import outbox
     from chalicelib.outbox.jobs import Queue
-    from chalicelib.payment import reconciliation
+    from chalicelib.payment import bill_fetching, reconciliation
 
     while True:
         try:
@@ -210,6 +210,7 @@ def run_schedules() -> None:
             scheduled.send_reminders()
             scheduled.mark_missed()
             reconciliation.run()
+            bill_fetching.run()
         except Exception as error:  # such as a database that is being restarted
             print_line(f"  (schedules: {error!r})")
         time.sleep(SCHEDULE_SECONDS)

@@ -362,6 +362,7 @@ def _list_wechat_values(admin: str) -> dict[str, Fields]:
     return {
         f"{WECHAT_PATH}/conf": {"app_id": app_id, "app_secret": secret, "auth_url": site_url},
         f"{WECHAT_PATH}/pay_conf": {name: value for name, value in merchant.items() if name != "notify_url"},
+        f"{WECHAT_PATH}/fetch_bill": {"date": _format_day(-1)},
         f"{WECHAT_PATH}/auth_file/upload": {"file_name": AUTH_FILE_NAME},
         "/{file_name}": {"file_name": AUTH_FILE_NAME},
         f"{WECHAT_PATH}/oauth/url": {"redirect_uri": page},

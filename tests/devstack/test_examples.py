@@ -15,7 +15,7 @@ import pytest
 
 from apidocs import conformance, endpoints
 from chalicelib import clock
-from chalicelib.adapters.wechat_pay import api_v2, api_v3
+from chalicelib.adapters.wechat_pay import api_v2, api_v3, bill_files
 from chalicelib.notify import http
 from chalicelib.settings import settings
 from devstack.apigateway import api_docs, server
@@ -38,6 +38,7 @@ REJECTED = {
     "/pati_service/wechat/pay/notify/{tenantId}": 400,  # WeChat Pay's signature
     "/pati_service/wechat/pay/refund_notify/{tenantId}": 400,
     "/pati_service/wechat/callback/{tenantId}": 401,  # WeChat's signature
+    "/pati_service/wechat/resolve_difference": 404,  # a difference, which the demo's bills do not have
     "/pati_service/wechat/bar_code": 403,  # a ticket of bar_code_link, valid for half an hour
     "/pati_service/manager_service/second_factor/confirm": 400,  # a code of the new secret
     "/pati_service/manager_service/stored_messages": 404,  # a consultation of a closed account
@@ -70,7 +71,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         keep_day(patch)
         fake_wechat.accounts.update(wechat_endpoints.DEMO_ACCOUNTS.values())
         pay_server = wechat_pay.create_server(pay := wechat_pay.create_demo_merchants()[0])
-        for adapter in (api_v2, api_v3):
+        for adapter in (api_v2, api_v3, bill_files):
             patch.setattr(adapter, "settings", replace(settings, wechat_pay_url=pay.url))
         patch.setattr(http, "settings", replace(settings, long_poll_seconds=0.01))
         use_fast_hashes(patch)
