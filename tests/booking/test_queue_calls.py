@@ -150,6 +150,9 @@ def test_patient_who_returns_with_results_waits_behind_two(
         assert department.register(book_id=books[1]).status == 200
     assert queue.list_waiting() == [books[2], books[3], books[0], books[4], books[5], books[1]]
     assert [one["returning"] for one in queue.show().data["waiting"]] == [False, False, True, False, False, True]
+    for current in ["", *books[2:4]]:
+        queue.call_next(current)
+    assert list_events(queue, EventType.QUEUE_SOON).count(books[1]) == 2, "before the first visit, and with the results"
 
 
 def test_patient_returns_on_the_day_only(
