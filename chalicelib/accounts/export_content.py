@@ -92,7 +92,7 @@ def _build_member(tenant_id: int, user_id: int, member: Member) -> Json:
         "is_default": member.is_default,
         "is_verified": member.is_verified,
         "documents": [
-            {"type": TYPE_NAMES[one.id_type], "number": patient_documents.decrypt_number(one)}
+            {"type": TYPE_NAMES[one.id_type], "number": patient_documents.decrypt_number(one), "country": one.country}
             for one in documents
             if one.is_primary or one.created_by == user_id
         ],

@@ -89,7 +89,8 @@ def _parse_document(caller: Caller, request: AddMemberRequest, is_child: bool) -
         documents.require_match(id_type, number, request.birthday, request.gender)
     except ValueError as error:
         raise ApiError(errors.BAD_PARAMETER, f"IDNo：{error}") from None
-    return documents.build_document(caller.tenant_id, id_type, number)
+    country = identity_fields.parse_country(id_type, request.idCountry, "idCountry")
+    return documents.build_document(caller.tenant_id, id_type, number, country)
 
 
 def _find_or_add(tx: Tx, caller: Caller, new: NewMember) -> int:
@@ -114,7 +115,7 @@ def _find_same_person(tx: Tx, caller: Caller, new: NewMember, present: list[memb
     """Return the account's own live member who is the person of the request, None if there is none."""
     document = new.document
     if document:
-        member_id = members.find_by_identity(tx, caller.tenant_id, caller.user_id, document.identity_blind)
+        member_id = members.find_by_identity(tx, caller.tenant_id, caller.user_id, document.identity)
         if member_id:
             return member_id
     if new.guardian is None:
@@ -205,6 +206,7 @@ def _build_member(member: members.Member) -> Member:
         gender=member.gender,
         age=formatting.format_age(birthday.isoformat() if birthday else "", clock.today()),
         idType=documents.format_wire_type(member.id_type) if member.id_type else "",
+        idCountry=member.country or "",
         IDNo=members.decrypt_document_number(member),
         phone=members.decrypt_phone(member),
         defaultMember=member.is_default,

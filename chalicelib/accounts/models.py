@@ -20,7 +20,14 @@ from chalicelib.http.fields import (
     empty_to_none,
 )
 from chalicelib.http.file_fields import FileHints, FormUsage
-from chalicelib.http.identity_fields import ID_TYPE_DESCRIPTION, GuardianFields, IdNumberText, IdTypeText
+from chalicelib.http.identity_fields import (
+    COUNTRY_DESCRIPTION,
+    ID_TYPE_DESCRIPTION,
+    CountryText,
+    GuardianFields,
+    IdNumberText,
+    IdTypeText,
+)
 from chalicelib.identity.captchas import Captcha
 
 EXAMPLE_TOKEN = "tD6Dr3MrkIFOSLbrVoBbNnHWG9Y6wfP7PMzzzslcqVM"
@@ -118,6 +125,7 @@ class AddMemberRequest(WireModel):
     )
     phone: ContactPhone
     idType: IdTypeText = Field("", description=f"{ID_TYPE_DESCRIPTION}；空：01", examples=["01"])
+    idCountry: CountryText = Field("", description=COUNTRY_DESCRIPTION, examples=[""])
     guardian: GuardianFields | None = Field(None, description="监护人：14 岁以下必填")
 
 
@@ -140,6 +148,7 @@ class Member(WireModel):
     defaultMember: bool = Field(examples=[True])
     patiImg: str = Field(description="患者号条形码，Base64 的 PNG；空：尚未建档", examples=[EXAMPLE_BAR_CODE])
     idType: str = Field(description=f"{ID_TYPE_DESCRIPTION}；空：没有证件", examples=["01"])
+    idCountry: str = Field(description=COUNTRY_DESCRIPTION, examples=[""])
     verified: bool = Field(description="是否已核验身份", examples=[True])
     hasGuardian: bool = Field(description="是否有监护人", examples=[False])
 

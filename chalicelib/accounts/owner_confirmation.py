@@ -41,7 +41,7 @@ def confirm_by_document(caller: Caller, request: ConfirmIdentityRequest) -> None
     attempts.consume_daily_try(caller.tenant_id, subject, MAX_TRIES)
 
     def confirm(tx: Tx) -> None:
-        if members.find_by_identity(tx, caller.tenant_id, caller.user_id, document.identity_blind) is None:
+        if members.find_by_identity(tx, caller.tenant_id, caller.user_id, document.identity) is None:
             raise ApiError(errors.BAD_PARAMETER, "IDNo：与账号中就诊人的证件号码不符")
         confirmations.confirm_own(tx, caller, "document")
 

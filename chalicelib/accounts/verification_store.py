@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Tx
+from chalicelib.people import patient_documents
 from chalicelib.people.patient_status import PROVES_OWNER_SQL, PatientStatus
 
 
@@ -26,10 +27,10 @@ def find_claim(tx: Tx, tenant_id: int, member_id: int) -> Claim | None:
         JOIN accounts a ON a.user_id = m.user_id
         JOIN patients own ON own.pati_id = m.pati_id AND own.status = %(declared)s
         JOIN patient_documents d ON d.pati_id = own.pati_id
-        JOIN patient_identities i ON i.tenant_id = d.tenant_id AND i.identity_blind = d.identity_blind
+        JOIN patient_identities i ON {patient_documents.build_same_identity_sql("d", "i")}
         JOIN patients p ON p.pati_id = i.pati_id AND p.name_key = own.name_key AND p.status = %(verified)s
         WHERE m.member_id = %(member_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
-        ORDER BY d.document_id LIMIT 1
+        ORDER BY d.document_id, i.country = d.country DESC, p.pati_id LIMIT 1
         """,
         declared=PatientStatus.DECLARED,
         verified=PatientStatus.VERIFIED,

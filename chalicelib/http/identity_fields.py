@@ -18,6 +18,8 @@ ID_TYPE_DESCRIPTION = (
 )
 PROTOCOL_TYPE_DESCRIPTION = ID_TYPE_DESCRIPTION.replace("99 其他", "OT 其他").replace("01 居民", "99（或 01）居民")
 IdTypeText = Annotated[str, Field(max_length=2, pattern="^[0-9A-Z]*$")]
+COUNTRY_DESCRIPTION = "签发国家或地区（ISO 3166-1 三位字母），只用于护照、驾驶证、其他证件；空：未知"
+CountryText = Annotated[str, Field(max_length=3, pattern="^[A-Za-z<]*$")]
 IdNumberText = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -36,6 +38,14 @@ def parse_type(value: str, field: str) -> IdType:
     """Return the document type that an `idType` names. Raises ApiError(BAD_PARAMETER) for an unknown one."""
     try:
         return documents.parse_wire_type(value)
+    except ValueError as error:
+        raise ApiError(errors.BAD_PARAMETER, f"{field}：{error}") from None
+
+
+def parse_country(id_type: IdType, value: str, field: str) -> str:
+    """Return the code of the country that issued a document, "" for none. Raises ApiError(BAD_PARAMETER) if invalid."""
+    try:
+        return documents.normalize_country(id_type, value)
     except ValueError as error:
         raise ApiError(errors.BAD_PARAMETER, f"{field}：{error}") from None
 

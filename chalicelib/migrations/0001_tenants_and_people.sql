@@ -166,24 +166,34 @@ CREATE TABLE patient_documents (
     id_type         VARCHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,  -- see people/documents.py
     number_sealed   VARBINARY(255) NULL,  -- the number, encrypted
     number_blind    BINARY(32) NOT NULL,  -- blind index of type and number: a keyed hash for equality searches
-    identity_blind  BINARY(32) NOT NULL,  -- blind index of the identity that the document proves
+    identity_blind  BINARY(32) NOT NULL,  -- blind index of the identity that the document proves, without its country
+    country         VARCHAR(3) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- that issued it, '' if unknown
     is_primary      TINYINT NULL,  -- 1 for the document that is shown where there is room for one, else NULL
     created_by      BIGINT NULL,  -- user_id
     created_at      BIGINT NOT NULL,
-    UNIQUE KEY document_of_file (pati_id, number_blind),
+    UNIQUE KEY document_of_file (pati_id, number_blind, country),
     UNIQUE KEY primary_of_file (pati_id, is_primary),
     KEY by_number (tenant_id, number_blind),
     KEY by_identity (tenant_id, identity_blind)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- The verified file of each identity. Any number of self-declared files may claim the same identity in their documents.
--- Documents with the same citizen number prove one identity.
+-- Documents with the same citizen number prove one identity. Passports of two countries with one number prove two; while
+-- the country of one is unknown, it belongs to no other file (people/patient_documents.py, claim_identities).
 CREATE TABLE patient_identities (
     tenant_id       BIGINT NOT NULL,
     identity_blind  BINARY(32) NOT NULL,
+    country         VARCHAR(3) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
     pati_id         BIGINT NOT NULL,
-    PRIMARY KEY (pati_id, identity_blind),
-    UNIQUE KEY identity (tenant_id, identity_blind)
+    PRIMARY KEY (pati_id, identity_blind, country),
+    UNIQUE KEY identity (tenant_id, identity_blind, country)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- A row for each identity that was ever claimed, whatever the country: the lock of those who claim it.
+CREATE TABLE claimed_identities (
+    tenant_id       BIGINT NOT NULL,
+    identity_blind  BINARY(32) NOT NULL,
+    PRIMARY KEY (tenant_id, identity_blind)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- Guardians of children. A guardian needs no patient file.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import BookingStatus
+from chalicelib.people.documents import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +85,20 @@ def move_documents(
     )
 
 
-def move_identities(tx: Tx, tenant_id: int, identities: Collection[bytes], source: int, target: int) -> None:
-    """Let another file own identities of a verified file."""
+def move_identities(tx: Tx, tenant_id: int, identities: Collection[Identity], source: int, target: int) -> None:
+    """Let another file own identities of a verified file; one whose country was unknown, with what is known now."""
     if not identities:
         return
     tx.execute(
         """
         UPDATE patient_identities SET pati_id = %(target)s
-        WHERE tenant_id = %(tenant_id)s AND identity_blind IN %(identities)s AND pati_id = %(source)s
+        WHERE tenant_id = %(tenant_id)s AND pati_id = %(source)s
+          AND ((identity_blind, country) IN %(identities)s OR identity_blind IN %(without_country)s)
         """,
         target=target,
         tenant_id=tenant_id,
-        identities=identities,
+        identities=[tuple(one) for one in identities],
+        without_country=[one.blind for one in identities if not one.country] or [b""],
         source=source,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.patient_identity.file_moves import FileLabel
+from chalicelib.people.documents import Identity
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 
 
@@ -32,7 +33,7 @@ class Moved:
     replaced: list[ReplacedMember] = field(default_factory=list)
     document_ids: list[int] = field(default_factory=list)
     primary_id: int | None = None  # of the documents, the source's primary one
-    identities: list[str] = field(default_factory=list)  # identity_blind in hexadecimal
+    identities: list[Identity] = field(default_factory=list)
     labels: list[FileLabel] = field(default_factory=list)
     dropped_labels: list[FileLabel] = field(default_factory=list)  # which the target has too, and a second group
     guardian: bool = False
@@ -67,7 +68,7 @@ def insert(
         source=source,
         target=target,
         how=how,
-        moved=json.dumps(asdict(moved)),
+        moved=_format_moved(moved),
         merged_by=merged_by,
         now=clock.now(),
     )
@@ -108,7 +109,7 @@ def set_moved(tx: Tx, tenant_id: int, merge_id: int, moved: Moved) -> None:
     """Replace the record of what a merge moved, part of which was given back to another file."""
     tx.execute(
         "UPDATE patient_merges SET moved = %(moved)s WHERE merge_id = %(merge_id)s AND tenant_id = %(tenant_id)s",
-        moved=json.dumps(asdict(moved)),
+        moved=_format_moved(moved),
         merge_id=merge_id,
         tenant_id=tenant_id,
     )
@@ -139,12 +140,18 @@ def _parse(row: Row) -> Merge:
     return Merge(**{**row, "how": how, "moved": moved})
 
 
+def _format_moved(moved: Moved) -> str:
+    """Return what `_parse_moved` parses. An identity is its blind index in hexadecimal, followed by the country."""
+    return json.dumps({**asdict(moved), "identities": [one.blind.hex() + one.country for one in moved.identities]})
+
+
 def _parse_moved(stored: Mapping[str, Any]) -> Moved:
     return Moved(
         **{
             **stored,
             "status": PatientStatus(stored["status"]),
             "replaced": [ReplacedMember(**one) for one in stored["replaced"]],
+            "identities": [Identity(bytes.fromhex(one[:64]), one[64:]) for one in stored["identities"]],
             "labels": _parse_labels(stored["labels"]),
             "dropped_labels": _parse_labels(stored["dropped_labels"]),
         }

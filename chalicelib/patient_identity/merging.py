@@ -157,7 +157,7 @@ def _move(
         replaced=replaced,
         document_ids=document_ids,
         primary_id=primary_id,
-        identities=[one.hex() for one in identities],
+        identities=identities,
         labels=labels,
         dropped_labels=dropped_labels,
         guardian=guardians.move(tx, tenant_id, old, new),
@@ -211,12 +211,13 @@ def _move_documents(tx: Tx, old: int, target: Patient, claims: bool) -> tuple[li
     """
     tenant_id, new = target.tenant_id, target.pati_id
     present = patient_documents.list_of_patient(tx, tenant_id, new)
-    numbers = {one.number_blind for one in present}
-    moved = [one for one in patient_documents.list_of_patient(tx, tenant_id, old) if one.number_blind not in numbers]
+    moved = patient_documents.list_of_patient(tx, tenant_id, old)
+    moved = [one for one in moved if not any(_has_number_of(other, one) for other in present)]
     if target.status == PatientStatus.VERIFIED:
-        owners = {one: patient_documents.find_verified_by_identity(tx, tenant_id, one.identity_blind) for one in moved}
-        moved = [one for one, owner in owners.items() if owner == new or (claims and owner is None)]
-        _claim(tx, target, moved)
+        owned = [one for one in moved if patient_documents.owns(tx, tenant_id, new, one.identity)]
+        free = [one for one in moved if one not in owned and claims and not _is_owned(tx, one)]
+        moved = [one for one in moved if one in owned or one in free]
+        _claim(tx, target, free)
     document_ids = [one.document_id for one in moved]
     primary_id = next((one.document_id for one in moved if one.is_primary), None)
     has_primary = any(one.is_primary for one in present)
@@ -224,9 +225,19 @@ def _move_documents(tx: Tx, old: int, target: Patient, claims: bool) -> tuple[li
     return document_ids, primary_id
 
 
+def _has_number_of(document: StoredDocument, other: StoredDocument) -> bool:
+    """Return whether a document has the number of another, and its country, if that is known."""
+    return document.number_blind == other.number_blind and other.country in ("", document.country)
+
+
+def _is_owned(tx: Tx, document: StoredDocument) -> bool:
+    """Return whether a verified file owns the identity of a document."""
+    return patient_documents.find_verified_by_identity(tx, document.tenant_id, document.identity) is not None
+
+
 def _claim(tx: Tx, file: Patient, documents: Collection[StoredDocument]) -> None:
     """Let a verified file own what documents prove. Raises FilesChangedError if another file was verified meanwhile."""
-    identities = [one.identity_blind for one in documents]
+    identities = [one.identity for one in documents]
     try:
         patient_documents.claim_identities(tx, file.tenant_id, file.pati_id, identities)
     except mysql.DuplicateKeyError as duplicate:

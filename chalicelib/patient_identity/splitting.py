@@ -72,7 +72,7 @@ def _give_back(tx: Tx, holder: Patient, record: Merge) -> None:
     file_moves.move_documents(tx, tenant_id, moved.document_ids, holders, new, moved.primary_id)
     for pati_id in (*holders, new):
         patient_documents.ensure_primary(tx, tenant_id, pati_id)
-    file_moves.move_identities(tx, tenant_id, [bytes.fromhex(one) for one in moved.identities], old, new)
+    file_moves.move_identities(tx, tenant_id, moved.identities, old, new)
     if holder.status == PatientStatus.VERIFIED and not patient_documents.release_identities(tx, tenant_id, old):
         patients.mark_declared(tx, tenant_id, old)
     carried, doubled = _trace_labels(moved.labels, later)

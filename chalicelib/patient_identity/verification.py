@@ -20,7 +20,7 @@ from chalicelib.outbox.jobs import Job
 from chalicelib.patient_identity import member_moves, merging
 from chalicelib.patient_identity.merging import FilesChangedError
 from chalicelib.people import members, names, patient_documents, patients, temporary_patients
-from chalicelib.people.documents import Document
+from chalicelib.people.documents import Document, Identity
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 from chalicelib.people.patients import Patient
 
@@ -77,10 +77,11 @@ def verify_in_person(
             file with another name has the identity.
         FilesChangedError: run the transaction again.
     """
-    identity = document.identity_blind if document else _get_own_identity(tx, caller.tenant_id, pati_id)
-    owner_id = patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity)
+    identity = document.identity if document else _get_own_identity(tx, caller.tenant_id, pati_id)
+    name = patients.get(tx, caller.tenant_id, pati_id).name
+    owner_id = patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity, name)
     files = merging.lock_files(tx, caller.tenant_id, {pati_id, owner_id or pati_id})
-    if patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity) != owner_id:
+    if patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity, name) != owner_id:
         raise FilesChangedError
     file = files[pati_id]
     if file.status == PatientStatus.MERGED:
@@ -94,7 +95,7 @@ def verify_in_person(
     _require_same_person(file, files[owner_id])
     merged = merging.merge(tx, caller.tenant_id, pati_id, owner_id, how, caller, reason)
     if document:
-        patient_documents.add(tx, caller.tenant_id, owner_id, document, caller.user_id)
+        patient_documents.add(tx, caller.tenant_id, owner_id, document, caller.user_id, claim=True)
     enqueue_claims(tx, caller.tenant_id, owner_id)
     return VerifiedFile(owner_id, merged.merge_id)
 
@@ -112,7 +113,7 @@ def add_document(tx: Tx, caller: Caller, file: Patient, document: Document, *, i
     """
     tenant_id, pati_id = caller.tenant_id, file.pati_id
     proves = is_seen and file.status == PatientStatus.VERIFIED
-    is_new = proves and document.identity_blind not in patient_documents.list_identities(tx, tenant_id, pati_id)
+    is_new = proves and not patient_documents.owns(tx, tenant_id, pati_id, document.identity)
     patient_documents.add(tx, tenant_id, pati_id, document, caller.user_id, claim=proves)
     if is_new:
         _record_verified(tx, caller, pati_id, VerificationMethod.FRONT_DESK)
@@ -127,12 +128,12 @@ def enqueue_claims(tx: Tx, tenant_id: int, pati_id: int) -> None:
         outbox.enqueue(tx, tenant_id, Job.VERIFY_MEMBER, {"member_id": member_id})
 
 
-def _get_own_identity(tx: Tx, tenant_id: int, pati_id: int) -> bytes:
+def _get_own_identity(tx: Tx, tenant_id: int, pati_id: int) -> Identity:
     stored = patient_documents.list_of_patient(tx, tenant_id, pati_id)
     if not stored:
         patients.get(tx, tenant_id, pati_id)
         raise ApiError(errors.CONFLICT, "该档案没有证件，请先登记证件")
-    return stored[0].identity_blind
+    return stored[0].identity
 
 
 def _require_same_person(file: Patient, owner: Patient) -> None:
@@ -149,7 +150,7 @@ def _verify(
     caller: Caller,
     file: Patient,
     document: Document | None,
-    identity: bytes,
+    identity: Identity,
     how: VerificationMethod,
     reason: str,
 ) -> None:
@@ -157,7 +158,7 @@ def _verify(
     tenant_id, pati_id = caller.tenant_id, file.pati_id
     if file.status == PatientStatus.TEMPORARY and file.name.startswith(temporary_patients.NAME):
         raise ApiError(errors.CONFLICT, "临时档案请先补全患者姓名，再核验；或并入该患者已有的档案")
-    is_owned = identity in patient_documents.list_identities(tx, tenant_id, pati_id)
+    is_owned = patient_documents.owns(tx, tenant_id, pati_id, identity)
     try:
         if document:
             patient_documents.add(tx, tenant_id, pati_id, document, caller.user_id)

@@ -2,6 +2,7 @@
 
 Types are those of CV02.01.101 (WS 364.3), and own codes for documents that it does not have. A number of eighteen
 digits by GB 11643 (a citizen number) is a person's whichever document shows it; any other number is only with its type.
+Passports of two countries may have one number: with their countries they prove two identities, and without, either one.
 """
 
 import re
@@ -9,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 from chalicelib.crypto import field_encryption
 from chalicelib.people import id_cards
@@ -72,8 +74,34 @@ _PATTERNS: dict[IdType, tuple[re.Pattern[str], str]] = {
     IdType.BIRTH_CERTIFICATE: (re.compile(r"([A-Z][0-9]{9})"), "1 位字母加 9 位数字"),
     IdType.OTHER: (re.compile(r"([A-Z0-9\u4e00-\u9fff()-]{3,32})"), "3 至 32 位汉字、字母和数字"),
 }
+COUNTRY_TYPES = (IdType.PASSPORT, IdType.DRIVING_LICENCE, IdType.OTHER)  # that any country issues
+# ISO 3166-1 alpha-3, and what Doc 9303 of the ICAO adds for passports.
+_COUNTRIES = """
+    ABW AFG AGO AIA ALA ALB AND ARE ARG ARM ASM ATA ATF ATG AUS AUT AZE BDI BEL BEN BES BFA BGD BGR BHR BHS BIH BLM BLR
+    BLZ BMU BOL BRA BRB BRN BTN BVT BWA CAF CAN CCK CHE CHL CHN CIV CMR COD COG COK COL COM CPV CRI CUB CUW CXR CYM CYP
+    CZE DEU DJI DMA DNK DOM DZA ECU EGY ERI ESH ESP EST ETH FIN FJI FLK FRA FRO FSM GAB GBR GEO GGY GHA GIB GIN GLP GMB
+    GNB GNQ GRC GRD GRL GTM GUF GUM GUY HKG HMD HND HRV HTI HUN IDN IMN IND IOT IRL IRN IRQ ISL ISR ITA JAM JEY JOR JPN
+    KAZ KEN KGZ KHM KIR KNA KOR KWT LAO LBN LBR LBY LCA LIE LKA LSO LTU LUX LVA MAC MAF MAR MCO MDA MDG MDV MEX MHL MKD
+    MLI MLT MMR MNE MNG MNP MOZ MRT MSR MTQ MUS MWI MYS MYT NAM NCL NER NFK NGA NIC NIU NLD NOR NPL NRU NZL OMN PAK PAN
+    PCN PER PHL PLW PNG POL PRI PRK PRT PRY PSE PYF QAT REU ROU RUS RWA SAU SDN SEN SGP SGS SHN SJM SLB SLE SLV SMR SOM
+    SPM SRB SSD STP SUR SVK SVN SWE SWZ SXM SYC SYR TCA TCD TGO THA TJK TKL TKM TLS TON TTO TUN TUR TUV TWN TZA UGA UKR
+    UMI URY USA UZB VAT VCT VEN VGB VIR VNM VUT WLF WSM YEM ZAF ZMB ZWE
+    EUE GBD RKS UNA UNK UNO XOM XPO XXA XXB XXC
+"""
+_COUNTRY_ALIASES = {"D": "DEU"}  # in German passports
 _SEPARATORS = re.compile(r"[\s\u200b-\u200f\u2060\ufeff·.-]")
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—―−﹣－", "-"))
+
+
+class Identity(NamedTuple):
+    """What a document proves: a person, if its country is known or no other country issues such numbers."""
+
+    blind: bytes  # blind index, without the country
+    country: str  # "" if it is unknown, or the type has none
+
+    def may_be(self, other: "Identity") -> bool:
+        """Return whether both may be the same: they are, unless both name a country."""
+        return self.blind == other.blind and (self.country == other.country or not (self.country and other.country))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +111,13 @@ class Document:
     id_type: IdType
     number: str
     number_blind: bytes  # of type and number
-    identity_blind: bytes  # of the identity that the document proves
+    identity_blind: bytes  # of the identity that the document proves, without its country
+    country: str = ""  # that issued it, "" if unknown
+
+    @property
+    def identity(self) -> Identity:
+        """The identity that the document proves."""
+        return Identity(self.identity_blind, self.country)
 
 
 def normalize_number(id_type: IdType, number: str) -> str:
@@ -103,6 +137,23 @@ def normalize_number(id_type: IdType, number: str) -> str:
     return match[1]
 
 
+def normalize_country(id_type: IdType, country: str) -> str:
+    """Return the code of the country that issued a document, "" for none.
+
+    Raises:
+        ValueError: with a Chinese message for an unknown code, or if only China issues documents of this type.
+    """
+    code = unicodedata.normalize("NFKC", country).strip().strip("<").upper()
+    if not code:
+        return ""
+    if id_type not in COUNTRY_TYPES:
+        raise ValueError(f"只有{'、'.join(TYPE_NAMES[one] for one in COUNTRY_TYPES)}填写签发国")
+    code = _COUNTRY_ALIASES.get(code, code)
+    if code not in _COUNTRIES.split():
+        raise ValueError("签发国应为 ISO 3166 三位字母代码，如 USA")
+    return code
+
+
 def is_citizen_number(id_type: IdType) -> bool:
     """Return whether numbers of this type are citizen numbers, which a person keeps for life."""
     return id_type in _CITIZEN_NUMBER_STARTS
@@ -119,21 +170,23 @@ def require_match(id_type: IdType, number: str, birthday: date | None, gender: i
 
 
 def identity_key(id_type: IdType, number: str) -> str:
-    """Return the name of the identity that a document with this normalized number proves."""
+    """Return the name of the identity that a document with this normalized number proves, without its country."""
     return f"citizen:{number}" if is_citizen_number(id_type) else f"{id_type}:{number}"
 
 
-def build_document(tenant_id: int, id_type: IdType, number: str) -> Document:
+def build_document(tenant_id: int, id_type: IdType, number: str, country: str = "") -> Document:
     """Compute the blind indexes of a document to store or search. Not inside a transaction, unless keys are loaded.
 
     Args:
         number: the result of normalize_number.
+        country: the result of normalize_country.
     """
     return Document(
         id_type,
         number,
         field_encryption.compute_blind_index(tenant_id, "document", f"{id_type}:{number}"),
         field_encryption.compute_blind_index(tenant_id, "identity", identity_key(id_type, number)),
+        country,
     )
 
 

@@ -8,7 +8,7 @@ from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.people import names, patient_documents, phones
-from chalicelib.people.documents import IdType
+from chalicelib.people.documents import Identity, IdType
 from chalicelib.people.patient_status import PatientStatus
 
 TABLE_NAME = "members"
@@ -45,6 +45,7 @@ class Member:
     document_id: int | None  # the primary document of the file
     id_type: IdType | None
     number_sealed: bytes | None
+    country: str | None  # that issued the document, "" if unknown
 
     @property
     def is_verified(self) -> bool:
@@ -116,7 +117,8 @@ def list_with_patients(tx: Tx, tenant_id: int, user_id: int) -> list[Member]:
     rows = tx.fetch_all(
         """
         SELECT m.tenant_id, m.member_id, m.pati_id, m.name, m.gender, m.birthday, m.phone_sealed, m.is_default,
-               p.status, g.pati_id IS NOT NULL AS has_guardian, d.document_id, d.id_type, d.number_sealed
+               p.status, g.pati_id IS NOT NULL AS has_guardian, d.document_id, d.id_type, d.number_sealed,
+               d.country
         FROM members m
         LEFT JOIN patients p ON p.pati_id = m.pati_id AND p.tenant_id = m.tenant_id
         LEFT JOIN guardians g ON g.pati_id = m.pati_id AND g.tenant_id = m.tenant_id
@@ -130,18 +132,19 @@ def list_with_patients(tx: Tx, tenant_id: int, user_id: int) -> list[Member]:
     return [_parse(row) for row in rows]
 
 
-def find_by_identity(tx: Tx, tenant_id: int, user_id: int, identity_blind: bytes) -> int | None:
+def find_by_identity(tx: Tx, tenant_id: int, user_id: int, identity: Identity) -> int | None:
     """Return the member_id of the account's live member whose file has a document of this identity, or None."""
     member_id: int | None = tx.fetch_value(
         """
         SELECT m.member_id FROM members m JOIN patient_documents d ON d.pati_id = m.pati_id
         WHERE m.user_id = %(user_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1
-          AND d.tenant_id = m.tenant_id AND d.identity_blind = %(identity_blind)s
-        ORDER BY m.member_id LIMIT 1
+          AND d.tenant_id = m.tenant_id AND d.identity_blind = %(blind)s
+          AND (d.country = %(country)s OR '' IN (d.country, %(country)s))
+        ORDER BY d.country = %(country)s DESC, m.member_id LIMIT 1
         """,
         tenant_id=tenant_id,
         user_id=user_id,
-        identity_blind=identity_blind,
+        **identity._asdict(),
     )
     return member_id
 
@@ -218,10 +221,10 @@ def _choose_default(tx: Tx, tenant_id: int, removed_id: int) -> None:
 def list_claims(tx: Tx, tenant_id: int, pati_id: int) -> list[int]:
     """Return the live members whose self-declared files claim an identity of a verified file."""
     rows = tx.fetch_all(
-        """
+        f"""
         SELECT DISTINCT m.member_id
         FROM patient_identities i
-        JOIN patient_documents d ON d.tenant_id = i.tenant_id AND d.identity_blind = i.identity_blind
+        JOIN patient_documents d ON {patient_documents.build_same_identity_sql("i", "d")}
         JOIN patients p ON p.pati_id = d.pati_id AND p.status = %(declared)s
         JOIN members m ON m.pati_id = p.pati_id AND m.live = 1
         WHERE i.pati_id = %(pati_id)s AND i.tenant_id = %(tenant_id)s ORDER BY m.member_id LIMIT %(limit)s

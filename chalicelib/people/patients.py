@@ -16,7 +16,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.errors import ApiError
 from chalicelib.people import double_submission, names, patient_documents, phones
-from chalicelib.people.documents import Document
+from chalicelib.people.documents import Document, Identity
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 
 TABLE_NAME = "patients"
@@ -138,7 +138,7 @@ def insert_verified(
             if the same person has created another file with this key.
     """
     pati_id = insert_declared(tx, tenant_id, details, document, created_by, idempotency_key=idempotency_key)
-    mark_verified(tx, tenant_id, pati_id, how, created_by, [document.identity_blind])
+    mark_verified(tx, tenant_id, pati_id, how, created_by, [document.identity])
     return pati_id
 
 
@@ -148,12 +148,12 @@ def mark_verified(
     pati_id: int,
     how: VerificationMethod,
     verified_by: int | None,
-    identities: Iterable[bytes],
+    identities: Iterable[Identity],
 ) -> None:
     """Verify a declared or temporary file, which gets a card number. The caller has locked it.
 
     Args:
-        identities: identity_blind of the documents that proved it.
+        identities: of the documents that proved it.
 
     Raises:
         mysql.DuplicateKeyError: key "identity" if another verified file has one of the identities.

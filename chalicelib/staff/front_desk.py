@@ -13,6 +13,7 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
+from chalicelib.http import identity_fields
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 from chalicelib.patient_identity import bindings, file_phones, merge_records, merging, splitting, verification
@@ -166,7 +167,8 @@ def _parse_document(caller: Caller, request: VerifyPatientRequest) -> Document |
         normalized = documents.normalize_number(id_type, number)
     except ValueError as error:
         raise ApiError(errors.BAD_PARAMETER, f"pati_id_number：{error}") from None
-    return documents.build_document(caller.tenant_id, id_type, normalized)
+    country = identity_fields.parse_country(id_type, request.pati_id_country, "pati_id_country")
+    return documents.build_document(caller.tenant_id, id_type, normalized, country)
 
 
 def _verify(

@@ -15,7 +15,13 @@ from chalicelib.http.fields import (
     WireModel,
     empty_to_none,
 )
-from chalicelib.http.identity_fields import PROTOCOL_TYPE_DESCRIPTION, IdNumberText, IdTypeText
+from chalicelib.http.identity_fields import (
+    COUNTRY_DESCRIPTION,
+    PROTOCOL_TYPE_DESCRIPTION,
+    CountryText,
+    IdNumberText,
+    IdTypeText,
+)
 from chalicelib.people.patient_status import PatientStatus, VerificationMethod
 
 STATUS_DESCRIPTION = "declared 未核验，verified 已核验，temporary 临时（无名氏），merged 已合并到其他档案"
@@ -31,6 +37,7 @@ class VerifyPatientRequest(WireModel):
     pati_id: Id = Field(examples=["1"])
     pati_id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["99"])
     pati_id_number: IdNumberText = Field("", description="空：核对的是档案已登记的证件", examples=[""])
+    pati_id_country: CountryText = Field("", description=COUNTRY_DESCRIPTION, examples=[""])
     pati_phone: OptionalContactPhone = Field("", description="当面确认的手机号；空：不变", examples=[""])
     reason: OptionalReason = Field(None, examples=["首次就诊"])
 

@@ -8,7 +8,7 @@ from typing import Literal
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.audit.audit_log import AuditAction
-from chalicelib.people import double_submission
+from chalicelib.people import double_submission, patient_documents
 from chalicelib.people.patient_status import PatientStatus
 from chalicelib.people.patients import Patient
 
@@ -36,7 +36,7 @@ def list_candidates(tx: Tx, patient: Patient) -> list[Candidate]:
     Merged files are left out. At most MAX_CANDIDATES, because a phone may be that of an institution.
     """
     rows = tx.fetch_all(
-        """
+        f"""
         SELECT p.pati_id, p.name, p.gender, p.birthday, p.phone_sealed, p.created_at, p.status,
                f.same_identity, f.same_name, f.same_phone
         FROM (
@@ -44,7 +44,7 @@ def list_candidates(tx: Tx, patient: Patient) -> list[Candidate]:
             FROM (
                 SELECT o.pati_id, 1 AS identity, 0 AS name, 0 AS phone
                 FROM patient_documents d
-                JOIN patient_documents o ON o.tenant_id = d.tenant_id AND o.identity_blind = d.identity_blind
+                JOIN patient_documents o ON {patient_documents.build_same_identity_sql("d", "o")}
                 WHERE d.pati_id = %(pati_id)s AND d.tenant_id = %(tenant_id)s
                 UNION ALL
                 SELECT o.pati_id, 0, 1, 0 FROM patients p

@@ -27,6 +27,7 @@ class PatientSummary:
     phone_sealed: bytes | None  # see people/patients.py
     status: PatientStatus
     created_at: int
+    country: str  # of the document with the number that was searched, "" if unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,18 @@ def list_patients(
         SELECT d.pati_id FROM patient_documents d
         WHERE d.tenant_id = %(tenant_id)s AND d.identity_blind IN %(identities)s
     """
+    country = """
+        (SELECT MAX(c.country) FROM patient_documents c
+         WHERE c.pati_id = p.pati_id AND c.tenant_id = p.tenant_id AND c.identity_blind IN %(identities)s)
+    """
     own = f"JOIN ({doctor_patients.LIST_SQL}) o ON o.pati_id = p.pati_id AND p.stored_at IS NULL"
     labelled = "JOIN adm_pati_label_rela r ON r.pati_id = p.pati_id AND r.label_id = %(label_id)s"
     total, rows = _fetch_page(
         tx,
-        "p.pati_id, p.name, p.gender, p.birthday, p.phone_sealed, p.status, p.created_at",
+        f"""
+        p.pati_id, p.name, p.gender, p.birthday, p.phone_sealed, p.status, p.created_at,
+        {country if identities else "''"} AS country
+        """,
         f"""
         patients p {own if doctor_id else ""} {labelled if label_id else ""}
         WHERE p.tenant_id = %(tenant_id)s AND p.status <> %(merged)s

@@ -160,6 +160,7 @@ def _build_document(document: StoredDocument) -> PatientDocument:
     return PatientDocument(
         id_type=documents.format_protocol_type(document.id_type),
         id_number=patient_documents.decrypt_number(document),
+        id_country=document.country,
         verified=document.is_verified,
     )
 
@@ -191,6 +192,7 @@ def _build_listed_patient(tenant_id: int, patient: PatientSummary) -> ListedPati
         pati_phone=formatting.mask_phone(
             phones.unseal(tenant_id, patients.TABLE_NAME, patient.pati_id, patient.phone_sealed)
         ),
+        id_country=patient.country,
         status=patient.status,
         verified=patient.status == PatientStatus.VERIFIED,
         pati_create_time=clock.format_wire_time(patient.created_at),

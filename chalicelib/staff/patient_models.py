@@ -21,7 +21,14 @@ from chalicelib.http.fields import (
     WireModel,
     empty_to_none,
 )
-from chalicelib.http.identity_fields import ID_TYPE_DESCRIPTION, PROTOCOL_TYPE_DESCRIPTION, IdNumberText, IdTypeText
+from chalicelib.http.identity_fields import (
+    COUNTRY_DESCRIPTION,
+    ID_TYPE_DESCRIPTION,
+    PROTOCOL_TYPE_DESCRIPTION,
+    CountryText,
+    IdNumberText,
+    IdTypeText,
+)
 from chalicelib.staff.label_models import Label
 
 STATUS_DESCRIPTION = "declared 未核验，verified 已核验，temporary 临时（无名氏），merged 已合并"
@@ -50,6 +57,7 @@ class DocumentFields(WireModel):
 
     id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["03"])
     id_number: IdNumberText = Field(examples=["E12345678"])
+    id_country: CountryText = Field("", description=COUNTRY_DESCRIPTION, examples=["USA"])
     verified: OptionalBoolean = Field(None, description="false：未核对原件，只登记，不能证明身份；空：已核对")
 
 
@@ -80,6 +88,7 @@ class SavePatientRequest(WireModel):
     pati_phone: OptionalContactPhone = Field(description="空：只用于还没有手机号的档案", examples=["13800000001"])
     pati_id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["99"])
     pati_id_number: IdNumberText = Field("", examples=["", "11010519491231002X"])
+    pati_id_country: CountryText = Field("", description=COUNTRY_DESCRIPTION, examples=[""])
     documents: list[DocumentFields] | None = Field(None, description="其他证件；不传则不变", max_length=20)
     guardian: PatientGuardianFields | None = Field(None, description="监护人；不传则不变")
     pati_province: ShortText = Field("", examples=["北京市"])
@@ -115,6 +124,7 @@ class PatientDocument(WireModel):
 
     id_type: str = Field(description=PROTOCOL_TYPE_DESCRIPTION, examples=["99"])
     id_number: str = Field(examples=["11010519491231002X"])
+    id_country: str = Field(description=COUNTRY_DESCRIPTION, examples=[""])
     verified: bool = Field(description="已核对原件；否：只是填报的，核对后用 verify_patient 核验", examples=[True])
 
 
@@ -192,6 +202,7 @@ class ListedPatient(WireModel):
     pati_gender: int = Field(examples=[2])
     pati_age: str = Field(examples=["36岁"])
     pati_phone: str = Field(examples=["138****0001"])
+    id_country: str = Field(description="按证件号码查找：该证件的签发国家或地区；否则为空", examples=[""])
     status: str = Field(description=STATUS_DESCRIPTION, examples=["verified"])
     verified: bool = Field(description="是否已核验身份", examples=[True])
     pati_create_time: str = Field(examples=["2026-01-05 09:30:00"])

@@ -13,6 +13,7 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
+from chalicelib.http import identity_fields
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.outbox import outbox
 from chalicelib.patient_identity import file_phones, verification
@@ -37,6 +38,7 @@ from chalicelib.staff.patient_models import SavePatientRequest, SavePatientRespo
 from chalicelib.staff.store import AccessAction, LabelRecord
 
 MAX_TRIES = 3  # while concurrent requests verify other files with the same document
+COUNTRY_HINT = "；如是不同国家的证件，请登记各自的签发国"
 OPTIONAL_DETAILS = {
     **{f"pati_{name}": name for name in ("province", "city", "county", "address")},
     **{name: name for name in ("cont_name", "cont_relation", "cont_phone")},
@@ -58,7 +60,7 @@ class PatientForm:
     def documents(self) -> list[Document]:
         """All documents of the form, each once, the primary one first."""
         listed = [*([self.primary] if self.primary else []), *(self.further or [])]
-        return list({one.number_blind: one for one in listed}.values())
+        return list({(one.number_blind, one.country): one for one in listed}.values())
 
     def is_seen(self, document: Document) -> bool:
         """Return whether staff have a document in hand; else it is entered only, and proves nothing."""
@@ -112,20 +114,22 @@ def build_labels(patient_labels: list[LabelRecord]) -> list[Label]:
 
 
 def _parse(caller: Caller, request: SavePatientRequest, idempotency_key: str | None) -> PatientForm:
-    def build(id_type: str, number: str, field: str) -> Document:
+    def build(id_type: str, number: str, country: str, field: str) -> Document:
         parsed = parse_protocol_type(id_type, f"{field}_type")
         try:
             normalized = documents.normalize_number(parsed, number)
             documents.require_match(parsed, normalized, request.pati_birthday, request.pati_gender)
         except ValueError as error:
             raise ApiError(errors.BAD_PARAMETER, f"{field}_number：{error}") from None
-        return documents.build_document(caller.tenant_id, parsed, normalized)
+        code = identity_fields.parse_country(parsed, country, f"{field}_country")
+        return documents.build_document(caller.tenant_id, parsed, normalized, code)
 
     if not request.pati_id:
         _require_details(request)
     number, listed = request.pati_id_number.strip(), request.documents
-    primary = build(request.pati_id_type, number, "pati_id") if number else None
-    further = None if listed is None else [build(one.id_type, one.id_number, "documents.id") for one in listed]
+    primary = build(request.pati_id_type, number, request.pati_id_country, "pati_id") if number else None
+    named = [build(one.id_type, one.id_number, one.id_country, "documents.id") for one in listed or []]
+    further = None if listed is None else named
     pairs = zip(further or [], listed or [], strict=True)
     unseen = [document.number_blind for document, fields in pairs if fields.verified is False]
     if primary is None and further and not request.pati_id:  # any document that staff have seen proves a new file
@@ -182,9 +186,11 @@ def _find_verified(tx: Tx, tenant_id: int, form: PatientForm) -> int | None:
     """
     if form.primary is None or not form.is_seen(form.primary):
         return None
-    pati_id = patient_documents.find_verified_by_identity(tx, tenant_id, form.primary.identity_blind)
-    if pati_id and not names.are_equal(patients.get(tx, tenant_id, pati_id).name, form.request.pati_name):
-        raise DocumentConflictError("该证件号码已用另一姓名建档", pati_id)
+    name = form.request.pati_name
+    pati_id = patient_documents.find_verified_by_identity(tx, tenant_id, form.primary.identity, name)
+    if pati_id and not names.are_equal(patients.get(tx, tenant_id, pati_id).name, name):
+        hint = COUNTRY_HINT if form.primary.id_type in documents.COUNTRY_TYPES else ""
+        raise DocumentConflictError(f"该证件号码已用另一姓名建档{hint}", pati_id)
     return pati_id
 
 
@@ -197,7 +203,7 @@ def _create(tx: Tx, caller: Caller, form: PatientForm) -> int:
         if document is not first or not form.is_seen(document):  # which a concurrent request may claim: `_save` repeats
             _require_unowned(tx, tenant_id, pati_id, document)
         patient_documents.add(tx, tenant_id, pati_id, document, user_id)
-    if proved := [one.identity_blind for one in found if form.is_seen(one)]:
+    if proved := [one.identity for one in found if form.is_seen(one)]:
         patients.mark_verified(tx, tenant_id, pati_id, VerificationMethod.FRONT_DESK, user_id, proved)
     return pati_id
 
@@ -245,15 +251,15 @@ def _update_documents(tx: Tx, caller: Caller, patient: Patient, form: PatientFor
     is_verified = patient.status == PatientStatus.VERIFIED
     before = patient_documents.list_of_patient(tx, tenant_id, pati_id)
     keeps_primary = "pati_id_number" not in form.request.model_fields_set
-    added, present = form.documents, {one.number_blind for one in before}
+    added = form.documents
     for document in added:
         is_seen = form.is_seen(document)
-        if document.number_blind not in present or (is_verified and is_seen):
+        if not any(one.is_document(document) for one in before) or (is_verified and is_seen):
             _require_unowned(tx, tenant_id, pati_id, document)
             verification.add_document(tx, caller, patient, document, is_seen=is_seen)
-    named = {document.number_blind for document in added}
     for stored in before:
-        if stored.number_blind not in named and _is_dropped(stored, form, keeps_primary):
+        is_named = any(one.identity.may_be(stored.identity) for one in added if one.number_blind == stored.number_blind)
+        if not is_named and _is_dropped(stored, form, keeps_primary):
             patient_documents.delete(tx, tenant_id, stored.document_id)
     _choose_primary(tx, tenant_id, pati_id, form.primary)
     if is_verified and before:
@@ -279,21 +285,23 @@ def _release_identities(tx: Tx, caller: Caller, pati_id: int, reason: str) -> No
 def _is_dropped(stored: StoredDocument, form: PatientForm, keeps_primary: bool) -> bool:
     """Return whether a document that the form does not name is removed from the file.
 
-    Another number in place of a citizen number, which is for life, corrects it; one of a passport may be a renewal.
+    Another number in place of a citizen number, which is for life, corrects it, and so does another country of the same
+    number; another number of a passport may be a renewal.
     """
     if not stored.is_primary:
         return form.further is not None
     if keeps_primary:
         return False
-    return form.primary is None or (
-        stored.id_type == form.primary.id_type and documents.is_citizen_number(stored.id_type)
-    )
+    primary = form.primary
+    if primary is None or stored.number_blind == primary.number_blind:
+        return True
+    return stored.id_type == primary.id_type and documents.is_citizen_number(stored.id_type)
 
 
 def _choose_primary(tx: Tx, tenant_id: int, pati_id: int, primary: Document | None) -> None:
     """Make the document of the form the primary one; without one, keep the present one or take the oldest."""
     found = patient_documents.list_of_patient(tx, tenant_id, pati_id)
-    chosen = next((one for one in found if primary and one.number_blind == primary.number_blind), None)
+    chosen = next((one for one in found if primary and one.is_document(primary)), None)
     if chosen is None and found:
         chosen = found[0]
     if chosen and not chosen.is_primary:
@@ -301,18 +309,22 @@ def _choose_primary(tx: Tx, tenant_id: int, pati_id: int, primary: Document | No
 
 
 def _require_unowned(tx: Tx, tenant_id: int, pati_id: int, document: Document) -> None:
-    owner = patient_documents.find_verified_by_identity(tx, tenant_id, document.identity_blind)
-    if owner is not None and owner != pati_id:
+    if patient_documents.owns(tx, tenant_id, pati_id, document.identity):  # perhaps another file too, without a country
+        return
+    owner = patient_documents.find_verified_by_identity(tx, tenant_id, document.identity)
+    if owner is not None:
         raise DocumentConflictError("该证件号码已建档", owner)
 
 
 def _find_double_submission(tx: Tx, caller: Caller, form: PatientForm) -> tuple[int, list[LabelRecord]] | None:
     """Return the file and the labels that the same form has just created, None if there is none."""
-    request, numbers = form.request, {one.number_blind for one in form.documents}
+    request, numbers = form.request, {(one.number_blind, one.country) for one in form.documents}
     requested = {request.pati_group_id, *(label.label_id for label in request.labels or [])} - {None}
     details = _build_details(request)
     for pati_id in patients.list_double_submissions(tx, caller.tenant_id, details, caller.user_id):
-        filed = {one.number_blind for one in patient_documents.list_of_patient(tx, caller.tenant_id, pati_id)}
+        filed = {
+            (one.number_blind, one.country) for one in patient_documents.list_of_patient(tx, caller.tenant_id, pati_id)
+        }
         patient_labels = store.list_patient_labels(tx, pati_id)
         if filed == numbers and {label.label_id for label in patient_labels} == requested:
             return pati_id, patient_labels

@@ -288,7 +288,7 @@ def test_members_have_their_documents_and_guardians(hospital: Hospital, lin: Per
     }
     assert post(MEMBER, lin.token, **child, guardian=guardian).status == 200
     _, adult, exported_child = export(lin, hospital)["members"]
-    assert adult["documents"] == [{"type": "身份证", "number": number}]
+    assert adult["documents"] == [{"type": "身份证", "number": number, "country": ""}]
     assert (adult["guardian"], adult["is_verified"], adult["phone"]) == (None, False, "13800000001")
     assert exported_child["documents"] == []
     assert exported_child["guardian"] == {
@@ -316,7 +316,7 @@ def test_what_others_entered_about_a_shared_file_is_not_exported(hospital: Hospi
 
     mysql.run_transaction(enter)
     [exported] = [one for one in export(lin, hospital)["members"] if one["member_id"] == int(member_id)]
-    assert exported["documents"] == [{"type": "身份证", "number": number}]
+    assert exported["documents"] == [{"type": "身份证", "number": number, "country": ""}]
     assert exported["guardian"] is None
 
 

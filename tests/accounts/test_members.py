@@ -42,6 +42,7 @@ def test_first_member_is_default_and_has_a_file(newcomer: Person) -> None:
         "defaultMember": True,
         "patiImg": base64.b64encode(bar_code.render_png(pati_id)).decode(),
         "idType": "01",
+        "idCountry": "",
         "verified": False,
         "hasGuardian": False,
     }

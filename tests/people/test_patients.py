@@ -93,7 +93,7 @@ def test_any_number_of_declared_files_claim_one_person(hospital: Hospital) -> No
     verified = insert_verified(hospital)
     declared = {insert_declared(hospital, by=by) for by in range(3)}
     assert len(declared - {verified}) == 3
-    identity = build_card(hospital.tenant_id).identity_blind
+    identity = build_card(hospital.tenant_id).identity
     assert patient_documents.find_verified_by_identity(mysql.autocommit, hospital.tenant_id, identity) == verified
 
 
@@ -101,7 +101,7 @@ def test_verified_file_is_the_only_one_of_its_person(hospital: Hospital, other_h
     first = insert_verified(hospital)
     with raises_duplicate("identity"):
         insert_verified(hospital)
-    declared, identity = insert_declared(hospital), build_card(hospital.tenant_id).identity_blind
+    declared, identity = insert_declared(hospital), build_card(hospital.tenant_id).identity
     with raises_duplicate("identity"):
         mysql.run_transaction(
             lambda tx: patients.mark_verified(tx, hospital.tenant_id, declared, FRONT_DESK, 1, [identity])
@@ -111,7 +111,7 @@ def test_verified_file_is_the_only_one_of_its_person(hospital: Hospital, other_h
 
 
 def test_verifying_assigns_a_card_number_once(hospital: Hospital) -> None:
-    pati_id, identity = insert_declared(hospital), build_card(hospital.tenant_id).identity_blind
+    pati_id, identity = insert_declared(hospital), build_card(hospital.tenant_id).identity
 
     def verify() -> patients.Patient:
         mysql.run_transaction(

@@ -48,7 +48,7 @@ def test_file_contains_all_fields(hospital: Hospital) -> None:
         "pati_splice_address": "广东省广州市越秀区中山二路 1 号",
         "pati_photo": "",
         "trea_id": "",
-        "documents": [{"id_type": "99", "id_number": fields["pati_id_number"], "verified": True}],
+        "documents": [{"id_type": "99", "id_number": fields["pati_id_number"], "id_country": "", "verified": True}],
         "status": "verified",
         "verified": True,
         "description": "",

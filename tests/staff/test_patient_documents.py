@@ -55,7 +55,10 @@ def test_any_document_verifies_a_new_file(hospital: Hospital) -> None:
     assert create_patient_file(hospital.desk, documents=documents) == pati_id, "a double click"
     assert list_documents(hospital.desk, pati_id) == [("03", "E12345678"), ("06", "H12345678")]
     response = save_patient(hospital.desk, documents=documents[:1], pati_name="王五")
-    assert (response.status, response.error) == (409, "该证件号码已用另一姓名建档")
+    assert (response.status, response.error) == (
+        409,
+        "该证件号码已用另一姓名建档；如是不同国家的证件，请登记各自的签发国",
+    )
 
 
 UNSEEN = {"verified": False}
