@@ -220,6 +220,7 @@ class TestGuesses:
         code = get_code(hospital, provider, HOME)
         wrong = [validate(hospital, get_other_code(code), address) for address in iter_strangers()]
         assert set(wrong) == {400}
+        assert validate(hospital, code, AWAY) == 400, "others have no guess left"
         assert validate(hospital, code, HOME) == 200
         assert reset(hospital, code, HOME) == 200
 
