@@ -89,24 +89,27 @@ def get_or_create(tenant_id: int, kind: ConversationKind, pairs: Collection[User
     return {pair: found.get(pair) or _create_chat(tenant_id, kind, pair) for pair in pairs}
 
 
-def get_or_begin_direct(caller: Caller, people: Mapping[int, Person]) -> dict[int, str]:
-    """Return the session_ids of the caller's direct chats with persons by user_id, creating those that do not exist.
+def find_direct(caller: Caller, people: Mapping[int, Person]) -> dict[int, str]:
+    """Return the session_ids of the caller's direct chats with persons, by user_id, if the caller may begin the others.
 
     Args:
         people: to whom the caller may write, from `require_contacts`.
 
     Raises:
-        ApiError: 404 as `require_may_begin` raises it. Nothing has been created then.
+        ApiError: 404 as `require_may_begin` raises it.
     """
     if not people:
         return {}
     pairs = {user_id: build_direct_pair(caller.user_id, user_id) for user_id in people}
     found = store.get_session_ids(mysql.autocommit, caller.tenant_id, ConversationKind.DIRECT, list(pairs.values()))
     require_may_begin(caller, {user_id: people[user_id] for user_id, pair in pairs.items() if pair not in found})
-    return {
-        user_id: found.get(pair) or _create_chat(caller.tenant_id, ConversationKind.DIRECT, pair)
-        for user_id, pair in pairs.items()
-    }
+    return {user_id: found[pair] for user_id, pair in pairs.items() if pair in found}
+
+
+def begin_direct(caller: Caller, user_ids: Collection[int]) -> dict[int, str]:
+    """Create direct chats of the caller with persons with whom `find_direct` has found none; return the session_ids."""
+    pairs = {user_id: build_direct_pair(caller.user_id, user_id) for user_id in user_ids}
+    return {user_id: _create_chat(caller.tenant_id, ConversationKind.DIRECT, pair) for user_id, pair in pairs.items()}
 
 
 def require_may_begin(caller: Caller, people: Mapping[int, Person]) -> None:

@@ -60,7 +60,7 @@ def join_queue(caller: Caller, skill: str | None) -> Session:
 def ensure_open_session(caller: Caller) -> str:
     """Return the session_id of a patient's chat with the help desk; they join the queue unless served or waiting."""
     chat = queue_store.find_chat(mysql.autocommit, caller.tenant_id, caller.user_id)
-    if chat and (is_served(chat) or _is_waiting(chat)):
+    if chat and _is_at_desk(chat):
         return chat.session_id
     return join_queue(caller, None)["sessionId"]
 
@@ -77,12 +77,13 @@ def serve_patient(caller: Caller, person: Person, user_id: int) -> Session:
     A doctor serves own patients, and whoever waits for the help desk or is being served there.
 
     Raises:
-        ApiError: 404 as `chats.require_may_begin` raises it; 409 if the caller has no post or has reached its cap, or
-            if another agent on duty serves the patient. Nothing has been created then.
+        ApiError: 404 as `chats.require_may_begin` raises it; 409 if the caller has no post or has reached its cap, if
+            another agent on duty serves the patient, or if the patient has just left. Nothing has been created then.
     """
     tenant_id = caller.tenant_id
     found = queue_store.find_chat(mysql.autocommit, tenant_id, user_id)
-    if not (found and (is_served(found) or _is_waiting(found))):
+    was_at_desk = found is not None and _is_at_desk(found)
+    if not was_at_desk:
         chats.require_may_begin(caller, {user_id: person})
     if not found:
         _require_can_serve(mysql.autocommit, caller, None)
@@ -90,6 +91,8 @@ def serve_patient(caller: Caller, person: Person, user_id: int) -> Session:
 
     def serve(tx: Tx, ticket: int, changed: ChangedParticipants) -> tuple[DeskChat, int]:
         chat = _get_chat(tx, tenant_id, user_id)
+        if was_at_desk and caller.role == Role.DOCTOR and not _is_at_desk(chat):
+            raise ApiError(errors.CONFLICT, "会话刚刚结束")  # so the doctor's own patients have to be checked
         if not _require_can_serve(tx, caller, chat):
             started_seq = _get_start_seq(chat)
             queue_store.enqueue(tx, chat.conversation_id, ticket, chat.skill, started_seq, caller.app_id)
@@ -138,6 +141,11 @@ def is_served(chat: DeskChat) -> bool:
     """Return whether the chat is open and has an enabled agent."""
     has_agent = chat.agent_id is not None and not chat.agent_disabled
     return chat.state == ChatState.OPEN and has_agent and not chat.archived
+
+
+def _is_at_desk(chat: DeskChat) -> bool:
+    """Return whether the patient has asked the help desk, and is waiting or being served."""
+    return is_served(chat) or _is_waiting(chat)
 
 
 def _is_waiting(chat: DeskChat) -> bool:

@@ -56,10 +56,23 @@ def resolve(caller: Caller, request: AddMessageRequest, is_duplicate: bool) -> t
     names = _require_recipients([request.receiveId, *request.receiverIds], "receiveId")
     if request.ownType == OwnType.HOSPITAL:
         return HOSPITAL_PRINCIPAL, _get_announcement_targets(caller, names, is_duplicate)
-    session_ids = _get_session_ids(caller, [user_id for user_id in map(chats.parse_user_id, names) if user_id])
-    public_ids = [session_ids[user_id] if (user_id := chats.parse_user_id(name)) else name for name in names]
+    return caller.principal, _resolve_persons(caller, names, is_duplicate)
+
+
+def _resolve_persons(caller: Caller, names: list[str], is_duplicate: bool) -> list[Target]:
+    """Return the chats with persons, or with these session_ids. New ones begin when all others have been checked."""
+    user_ids = {name: user_id for name in names if (user_id := chats.parse_user_id(name))}
+    found = _find_session_ids(caller, list(user_ids.values()))
+    new = [name for name, user_id in user_ids.items() if user_id not in found]
+    existing = [name for name in names if name not in new]
+    public_ids = [found[user_ids[name]] if name in user_ids else name for name in existing]
     conversations = chats.get_conversations(caller, public_ids, TWO_PERSON_KINDS)
-    return caller.principal, _build_targets(_ensure_open(caller, conversations, is_duplicate), names)
+    targets = _build_targets(_ensure_open(caller, conversations, is_duplicate), existing)
+    begun = chats.begin_direct(caller, [user_ids[name] for name in new])
+    targets += {
+        begun[user_ids[name]]: Target(begun[user_ids[name]], ConversationKind.DIRECT, name) for name in new
+    }.values()
+    return sorted(targets, key=lambda target: names.index(target.recipient))
 
 
 def _require_recipients(names: Iterable[str], field: str) -> list[str]:
@@ -93,14 +106,14 @@ def _get_announcement_targets(caller: Caller, names: list[str], is_duplicate: bo
     return [Target(session_ids[user_id, 0], kind, str(user_id)) for user_id in user_ids]
 
 
-def _get_session_ids(caller: Caller, user_ids: list[int]) -> dict[int, str]:
-    """Return the session_id in which the caller writes to each of these persons."""
+def _find_session_ids(caller: Caller, user_ids: list[int]) -> dict[int, str]:
+    """Return the session_id in which the caller writes to each of these persons, if there is one already."""
     if not user_ids:
         return {}
     people = chats.require_contacts(caller, user_ids)
     at_desk = store.get_desk_session_ids(mysql.autocommit, caller.tenant_id, caller.user_id, user_ids)
     others = {user_id: people[user_id] for user_id in user_ids if user_id not in at_desk}
-    return at_desk | chats.get_or_begin_direct(caller, others)
+    return at_desk | chats.find_direct(caller, others)
 
 
 def _ensure_open(caller: Caller, conversations: list[Conversation], is_duplicate: bool) -> list[Conversation]:

@@ -42,7 +42,8 @@ def open_session(caller: Caller, request: OpenSessionRequest) -> Session:
 
 
 def _open_direct_session(caller: Caller, person: Person, user_id: int) -> Session:
-    session_id = chats.get_or_begin_direct(caller, {user_id: person})[user_id]
+    found = chats.find_direct(caller, {user_id: person}) or chats.begin_direct(caller, [user_id])
+    session_id = found[user_id]
     conversation = chats.get_conversation(caller, session_id, (ConversationKind.DIRECT,))
     if conversation.archived:
         chats.require_may_begin(caller, {user_id: person})

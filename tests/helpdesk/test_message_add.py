@@ -110,6 +110,28 @@ def test_doctor_begins_a_chat_with_own_patients_only(hospital: Hospital, chen: P
     assert add_message(chen, "您好", receiverIds=[hospital.wang.user_id, hospital.zhou.user_id]).status == 200
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_no_chat_begins_if_another_recipient_is_rejected(hospital: Hospital, closed: bool) -> None:
+    desk, wang = hospital.desk, hospital.wang
+    name = "unknown"
+    if closed:
+        name = str(hospital.lin.user_id)
+        close_session(desk, create_session(desk, 2, receiveId=name).data["sessionId"])
+    before = [list_rows(table, hospital) for table in ("chats", "conversations", "messages")]
+    response = add_message(desk, "您好", receiverIds=[wang.user_id, name])
+    assert response.status == (403 if closed else 404)
+    assert [list_rows(table, hospital) for table in ("chats", "conversations", "messages")] == before
+
+
+def test_new_and_existing_chats_are_answered_in_the_order_of_the_request(hospital: Hospital, chen: Person) -> None:
+    send_all(hospital.wang, chen, "医生您好")
+    factories.let_treat(chen, hospital.lin)
+    names = [str(one.user_id) for one in (hospital.lin, hospital.wang, hospital.zhou)]
+    sent = add_message(chen, "您好", receiverIds=names).data
+    assert len({one["messageId"] for one in sent}) == 3
+    assert [one["receiveId"] for one in sent] == names
+
+
 def test_doctor_replies_to_a_patient_who_has_written_first(chen: Person, lin: Person) -> None:
     send_all(lin, chen, "医生您好")
     assert add_message(chen, "您好", receiveId=lin.user_id).status == 200

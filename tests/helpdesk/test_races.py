@@ -2,13 +2,14 @@
 
 from collections import Counter
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.helpdesk import queue_store, store
-from chalicelib.helpdesk.queue_store import Agent
+from chalicelib.helpdesk.queue_store import Agent, DeskChat
 from chalicelib.people import persons
 from chalicelib.people.roles import PersonKind
 from tests.support import factories
@@ -183,3 +184,21 @@ def test_patient_taken_by_two_agents_concurrently_has_one(
     )
     assert Counter(one.status for one in responses) == {200: 1, 409: 1}
     assert sum(help_desk.list_open_counts().values()) == 1
+
+
+def test_doctor_does_not_reopen_the_session_of_a_patient_who_has_just_left(
+    hospital: Hospital, help_desk: HelpDesk, chen: Person, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    help_desk.create_post(chen, on_duty=False)
+    session, find, left = request_assignment(lin).data["sessionId"], queue_store.find_chat, list[int]()
+
+    def find_then_leave(*arguments: Any) -> DeskChat | None:
+        found = find(*arguments)
+        if not left:
+            left.append(close_session(lin, session).status)
+        return found
+
+    monkeypatch.setattr(queue_store, "find_chat", find_then_leave)
+    assert (create_session(chen, 3, receiveId=lin.user_id).status, left) == (409, [200])
+    assert [row["state"] for row in list_rows("chats", hospital)] == ["closed"]
+    assert create_session(chen, 3, receiveId=lin.user_id).status == 404
