@@ -93,6 +93,10 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.files import withdrawn_objects
 
             return withdrawn_objects.move_object
+        case Job.EXPORT_LIST:
+            from chalicelib.admin import exports as list_exports
+
+            return list_exports.write_export
     return load_account_handler(job)
 
 

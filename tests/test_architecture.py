@@ -49,7 +49,7 @@ APP_IMPORTS = (
     # Handlers of jobs.
     *("chalicelib.migrations", "chalicelib.files", "chalicelib.identity", "chalicelib.messaging", "chalicelib.outbox"),
     *("chalicelib.accounts", "chalicelib.booking", "chalicelib.consult", "chalicelib.gateway", "chalicelib.helpdesk"),
-    *("chalicelib.notifications", "chalicelib.patient_identity", "chalicelib.payment"),
+    *("chalicelib.notifications", "chalicelib.patient_identity", "chalicelib.payment", "chalicelib.admin"),
 )
 VAGUE_MODULE_NAMES = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc"}
 # Absolute paths of one machine, and folders beside the repository.

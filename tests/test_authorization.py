@@ -68,6 +68,8 @@ CALLERS = {
             f"GET {MANAGER}/failed_jobs",
             f"POST {MANAGER}/retry_job",
             f"POST {MANAGER}/drop_job",
+            f"POST {MANAGER}/export_list",
+            f"GET {MANAGER}/list_exports",
             f"POST {MANAGER}/approve_refund",
             f"POST {MANAGER}/check_payment",
             f"POST {MANAGER}/check_refund",

@@ -1,7 +1,8 @@
 """Endpoints with which service staff and admins find what happened, so that nobody needs SQL."""
 
-from chalicelib.admin import booking_list, failed_jobs, payment_lists, refund_requests
+from chalicelib.admin import booking_list, exports, failed_jobs, payment_lists, refund_requests
 from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
+from chalicelib.admin.export_models import ExportListRequest, ListExport
 from chalicelib.admin.job_models import DropJobRequest, FailedJob, FailedJobListQuery, RetryJobRequest
 from chalicelib.admin.payment_models import (
     LedgerEntry,
@@ -144,3 +145,22 @@ def save_refund_rules(caller: Caller, body: RefundRules) -> None:
     Above which amount a refund needs a second person. Requests that wait are not affected.
     """
     refund_requests.save_rules(caller, body)
+
+
+@routes.post("/pati_service/manager_service/export_list", callers=[Role.ADMIN])
+def export_list(caller: Caller, body: ExportListRequest) -> ListExport:
+    """导出列表
+
+    As a CSV file (UTF-8 with a byte order mark), written by a job; `list_exports` has the link. A double click, and an
+    equal request while one is pending, is one export.
+    """
+    return exports.request(caller, body)
+
+
+@routes.get("/pati_service/manager_service/list_exports", callers=[Role.ADMIN])
+def list_exports(caller: Caller) -> list[ListExport]:
+    """我的导出
+
+    The caller's newest twenty, with links to those that are ready. A file is deleted a day after it was written.
+    """
+    return exports.list_own(caller)

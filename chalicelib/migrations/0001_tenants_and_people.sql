@@ -252,11 +252,15 @@ CREATE TABLE consents (
     KEY by_account (tenant_id, user_id, purpose, consent_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
--- Exports of an account's own data, each an object in S3.
+-- Exports, each an object in S3: of an account's own data, or of a list for an admin.
 CREATE TABLE account_exports (
     export_id     BIGINT PRIMARY KEY AUTO_INCREMENT,
     tenant_id     BIGINT NOT NULL,
     user_id       BIGINT NOT NULL,
+    list_name     VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',  -- see admin/export_models.py; '' for an account's own data
+    filters       VARCHAR(1000) NOT NULL DEFAULT '',  -- of the list, JSON
+    row_count     INT NOT NULL DEFAULT 0,  -- of the list
+    truncated     BOOLEAN NOT NULL DEFAULT 0,  -- whether the list had more
     object_key    VARBINARY(255) NOT NULL,  -- S3 key, '' once the object is deleted
     requested_at  BIGINT NOT NULL,
     finished_at   BIGINT NULL,  -- when the object was written

@@ -22,6 +22,7 @@ class Job(StrEnum):
     NOTIFY_PAYMENT = "notify_payment"
     MOVE_WITHDRAWN_FILE = "move_withdrawn_file"
     EXPORT_ACCOUNT = "export_account"
+    EXPORT_LIST = "export_list"
     VERIFY_MEMBER = "verify_member"
     CLOSE_SOCKETS = "close_sockets"
     CLOSE_DESK_SESSION = "close_desk_session"
