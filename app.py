@@ -149,6 +149,10 @@ def load_external_handler(job: Job) -> outbox.Handler:
             from chalicelib.booking.jobs import wechat_messages
 
             return wechat_messages.send_booking_message
+        case Job.SMS_BOOKING:
+            from chalicelib.booking.jobs import sms_messages
+
+            return sms_messages.send_booking_sms
         case Job.NOTIFY_FILE_BOUND:
             from chalicelib.patient_identity import notice_delivery
 
@@ -273,13 +277,17 @@ def release_unpaid(_event: Any) -> None:
 
 @app.schedule("rate(1 hour)", name="keep_bookings")
 def keep_bookings(_event: Any) -> None:
-    """Send reminders for tomorrow, mark missed bookings and create the schedules of the coming weeks."""
+    """Send reminders for tomorrow, mark missed bookings and create the schedules of the coming weeks.
+
+    Also take patients off the call list whose day is over.
+    """
     from chalicelib.booking.jobs import scheduled
     from chalicelib.booking.schedules import patterns
 
     logs.start_context(job="keep_bookings")
     scheduled.send_reminders()
     scheduled.mark_missed()
+    scheduled.expire_calls()
     patterns.expand_all()
 
 

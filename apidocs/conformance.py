@@ -54,6 +54,7 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/manager_service/refund_visit": "a registered visit",
     "/pati_service/manager_service/confirm_holidays": "a year whose list of holidays is known",
     "/pati_service/manager_service/end_makeup_day": "a make-up day",
+    "/pati_service/manager_service/mark_called": "a patient on the call list",
     "/pati_service/manager_service/save_closure": "a doctor who is not disabled",
     "/pati_service/manager_service/save_schedule": "a day without a closure",
     "/pati_service/book_service/book/accept_alternative": "an alternative that is held",
@@ -161,6 +162,7 @@ RULES_BEYOND_SCHEMAS |= {
     "/pati_service/manager_service/save_schedule": "the times are within the half-day, and date is in the future",
     "/pati_service/manager_service/save_schedule_pattern": "the times are within the half-day",
     "/pati_service/manager_service/register_booking": "book_id or book_code is given",
+    "/pati_service/manager_service/sms_template": "sign_name is given with template_id, and no variable twice",
 }
 RULES_BEYOND_SCHEMAS |= {
     "/pati_service/wechat/auth_file/upload": "the file is named MP_verify_….txt, and has at most 1 KB",

@@ -33,6 +33,16 @@ class CaptchaSettings:
 
 
 @dataclass(frozen=True)
+class NotificationSettings:
+    """Messages in a day, apart for those that must arrive and for the others."""
+
+    wechat_of_person: int
+    wechat_of_hospital: int
+    sms_of_person: int
+    sms_of_hospital: int
+
+
+@dataclass(frozen=True)
 class UploadSettings:
     """Quotas of one patient; those of staff are ten times as large."""
 
@@ -89,6 +99,7 @@ class Settings:
     hourly_codes_per_hospital: int
     daily_codes_per_phone: int  # for all hospitals
     uploads: UploadSettings
+    notifications: NotificationSettings
     rate_limits: str  # those that differ from the defaults of identity/rate_limits.py
     trusted_proxies: int  # number of proxies between the clients and API Gateway: 1 behind CloudFront
     max_body_bytes: int
@@ -128,6 +139,7 @@ def _load(env: "os._Environ[str]") -> Settings:
         **_read_urls(env),
         **_read_code_limits(env),
         uploads=_read_upload_settings(env),
+        notifications=_read_notification_settings(env),
         rate_limits=env.get("RATE_LIMITS", ""),
         trusted_proxies=_read_int(env, "TRUSTED_PROXIES", "0", least=0),
         max_body_bytes=_read_int(env, "BODY_LIMIT", str(1024 * 1024)),
@@ -154,6 +166,15 @@ def _read_upload_settings(env: "os._Environ[str]") -> UploadSettings:
     return UploadSettings(
         forms_per_day=_read_int(env, "UPLOAD_FORMS_PER_DAY", "500"),
         bytes_per_day=_read_int(env, "UPLOAD_BYTES_PER_DAY", str(2 * 1024**3)),
+    )
+
+
+def _read_notification_settings(env: "os._Environ[str]") -> NotificationSettings:
+    return NotificationSettings(
+        wechat_of_person=int(env.get("WECHAT_OF_PERSON", "50")),
+        wechat_of_hospital=int(env.get("WECHAT_OF_HOSPITAL", "50000")),
+        sms_of_person=int(env.get("SMS_OF_PERSON", "10")),
+        sms_of_hospital=int(env.get("SMS_OF_HOSPITAL", "5000")),
     )
 
 

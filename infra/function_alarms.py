@@ -95,6 +95,15 @@ def _build_log_alarms(names: list[str]) -> Json:
     text = "Tencent rejects captchas, and nobody gets a code with one: filter event = 'captcha rejected'"
     pattern = '{ $.event = "captcha rejected" }'
     alarms |= _build_log_alarm("CaptchaRejected", [get_resource_name(CAPTCHA_FUNCTION)], pattern, text, threshold=5)
+    text = "A hospital has used up its WeChat messages or SMS of a day: filter event = 'notification quota used up'"
+    pattern = '{ $.event = "notification quota used up" }'
+    alarms |= _build_log_alarm("NotificationQuotaUsedUp", [get_resource_name(EXTERNAL_OUTBOX)], pattern, text)
+    return alarms | _build_late_alarms()
+
+
+def _build_late_alarms() -> Json:
+    """Build the alarms on jobs that wait for long."""
+    alarms: Json = {}
     for worker, seconds in MAX_WAIT_SECONDS.items():
         text = f"Jobs of {worker} start more than {seconds} seconds late: more are enqueued than executed"
         name = f"{get_resource_name(worker)}Late"

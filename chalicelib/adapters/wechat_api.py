@@ -99,9 +99,12 @@ def fetch_private_templates(token: str) -> list[MessageTemplate]:
     )
 
 
-def send_template(token: str, message: Json) -> None:
-    """Send a template message. WeChat delivers the same client_msg_id to the same user once within ten minutes."""
-    _call("POST", "/cgi-bin/message/template/send", {"access_token": token}, message)
+def send_template(token: str, message: Json) -> int:
+    """Send a template message and return its msg_id, 0 if WeChat gives none.
+
+    WeChat delivers the same client_msg_id to the same user once within ten minutes.
+    """
+    return _parse_msg_id(_call("POST", "/cgi-bin/message/template/send", {"access_token": token}, message))
 
 
 def build_authorize_url(app_id: str, page: str, state: str) -> str:
@@ -134,6 +137,11 @@ def _call(method: str, path: str, query: dict[str, str], body: Json | None = Non
     if errcode := _parse_response(lambda: int(response.get("errcode", 0))):
         raise WechatApiError(errcode)
     return response
+
+
+def _parse_msg_id(response: Json) -> int:
+    value = str(response.get("msgid") or "")
+    return int(value) if value.isascii() and value.isdigit() and int(value) < 2**63 else 0
 
 
 def _parse_response(parse: Callable[[], T], status: int = 200) -> T:

@@ -2,7 +2,7 @@
 
 change_routes.py has those that reschedule, and those with which staff book for patients; closure_routes.py has those
 for stopped schedules; holiday_routes.py those for holidays; waitlist_routes.py those of the waitlist; queue_routes.py
-those of check-in and queues.
+those of check-in and queues; notification_routes.py those about notifications.
 """
 
 from chalicelib.booking.calendar import offers
@@ -30,7 +30,7 @@ from chalicelib.booking.front_desk.models import (
     RegisterRequest,
     RegisterResult,
 )
-from chalicelib.booking.queue_routes import routes
+from chalicelib.booking.notification_routes import routes
 from chalicelib.booking.reservations import bookings, cancellation, reserve
 from chalicelib.booking.reservations.models import (
     Book,

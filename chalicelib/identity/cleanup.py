@@ -23,6 +23,8 @@ EXPIRED_ROWS_SQL = (
     "DELETE FROM code_requests WHERE requested_at < %(before)s",
     "DELETE FROM wechat_states WHERE expires_at < %(before)s",
     "DELETE FROM wechat_callbacks WHERE received_at < %(before)s",
+    "DELETE FROM wechat_receipts WHERE created_at < %(before)s",
+    "DELETE FROM booking_notifications WHERE created_at < %(bound_before)s",
     "DELETE FROM wechat_openids WHERE bound_at < %(bound_before)s",
 )
 

@@ -53,6 +53,17 @@ CREATE TABLE wechat_callbacks (
     KEY by_age (received_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
+-- What became of messages, by the number that WeChat gave them. Its report may come before we have stored the number.
+CREATE TABLE wechat_receipts (
+    tenant_id        BIGINT NOT NULL,
+    msg_id           BIGINT NOT NULL,
+    notification_id  BIGINT NULL,  -- NULL for what another system sent, or until it is stored
+    succeeded        BOOLEAN NULL,  -- NULL until WeChat reports it
+    created_at       BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, msg_id),
+    KEY by_age (created_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
 -- OAuth `state` values. Each can be used once, by the session that requested it.
 CREATE TABLE wechat_states (
     state_hash  BINARY(32) PRIMARY KEY,

@@ -30,11 +30,19 @@ class Job(StrEnum):
     REFUND_BOOKING = "refund_booking"
     WECHAT_UNREAD_REPLY = "wechat_unread_reply"
     WECHAT_BOOKING = "wechat_booking"
+    SMS_BOOKING = "sms_booking"
     NOTIFY_FILE_BOUND = "notify_file_bound"
 
 
 EXTERNAL_JOBS = frozenset(
-    {Job.SEND_SMS_CODE, Job.REFUND_BOOKING, Job.WECHAT_UNREAD_REPLY, Job.WECHAT_BOOKING, Job.NOTIFY_FILE_BOUND}
+    {
+        Job.SEND_SMS_CODE,
+        Job.REFUND_BOOKING,
+        Job.WECHAT_UNREAD_REPLY,
+        Job.WECHAT_BOOKING,
+        Job.SMS_BOOKING,
+        Job.NOTIFY_FILE_BOUND,
+    }
 )
 # A user waits for these: they run before the other jobs of the external queue.
 URGENT_JOBS = frozenset({Job.SEND_SMS_CODE})

@@ -55,13 +55,22 @@ def register_handlers(queue: Queue, load_handler: Callable[[Job], Handler]) -> N
     _handler_loaders[queue] = load_handler
 
 
-def enqueue(tx: Tx, tenant_id: int, job: Job, payload: Mapping[str, Any], dedup_key: str | None = None) -> None:
+def enqueue(
+    tx: Tx,
+    tenant_id: int,
+    job: Job,
+    payload: Mapping[str, Any],
+    dedup_key: str | None = None,
+    due_at: int | None = None,
+) -> None:
     """Insert a job that runs after this transaction commits.
 
     Args:
         dedup_key: at most 128 bytes; a second job with the same key in the tenant is ignored.
+        due_at: when to run it; None for at once.
     """
-    store.insert(tx, tenant_id, job, dedup_key, json.dumps(payload, ensure_ascii=False), clock.now())
+    content = json.dumps(payload, ensure_ascii=False)
+    store.insert(tx, tenant_id, job, dedup_key, content, clock.now(), due_at)
 
 
 def wake_worker(queue: Queue = Queue.INTERNAL) -> None:

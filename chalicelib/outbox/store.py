@@ -30,12 +30,18 @@ class DeadJob:
     attempts: int
 
 
-def insert(tx: Tx, tenant_id: int, job: str, dedup_key: str | None, payload: str, now: int) -> None:
-    """Insert a job that is due now, unless the tenant has one with that key."""
+def insert(
+    tx: Tx, tenant_id: int, job: str, dedup_key: str | None, payload: str, now: int, due_at: int | None = None
+) -> None:
+    """Insert a job, unless the tenant has one with that key.
+
+    Args:
+        due_at: when to run it; None for now.
+    """
     tx.execute(
         """
         INSERT INTO outbox (tenant_id, job, dedup_key, payload, due_at, created_at)
-        VALUES (%(tenant_id)s, %(job)s, %(dedup_key)s, %(payload)s, %(now)s, %(now)s)
+        VALUES (%(tenant_id)s, %(job)s, %(dedup_key)s, %(payload)s, %(due_at)s, %(now)s)
         ON DUPLICATE KEY UPDATE outbox_id = outbox_id
         """,
         tenant_id=tenant_id,
@@ -43,6 +49,7 @@ def insert(tx: Tx, tenant_id: int, job: str, dedup_key: str | None, payload: str
         dedup_key=dedup_key.encode() if dedup_key else None,
         payload=payload,
         now=now,
+        due_at=now if due_at is None else due_at,
     )
 
 

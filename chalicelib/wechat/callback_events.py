@@ -3,9 +3,10 @@
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.adapters.wechat_callback import Leaf
+from chalicelib.notifications import delivery_states
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
-from chalicelib.wechat_account import account, openids
+from chalicelib.wechat_account import account, openids, receipts
 
 
 def apply(tx: Tx, tenant_id: int, leaves: list[Leaf]) -> bool:
@@ -24,7 +25,20 @@ def apply(tx: Tx, tenant_id: int, leaves: list[Leaf]) -> bool:
             openids.set_unfollowed(tx, tenant_id, app_id, openid, None)
         case "unsubscribe":
             openids.set_unfollowed(tx, tenant_id, app_id, openid, clock.now())
+        case "TEMPLATESENDJOBFINISH":
+            return _apply_result(tx, tenant_id, fields.get("MsgID", ""), fields.get("Status") == "success")
     return False
+
+
+def _apply_result(tx: Tx, tenant_id: int, msg_id: str, succeeded: bool) -> bool:
+    """Apply what became of a message; return whether an SMS is to be sent."""
+    if not (msg_id.isascii() and msg_id.isdigit() and int(msg_id) < 2**63):
+        return False
+    notification_id = receipts.record_result(tx, tenant_id, int(msg_id), succeeded, clock.now())
+    if notification_id is None:
+        return False
+    delivery_states.apply_wechat_result(tx, tenant_id, notification_id, succeeded)
+    return not succeeded
 
 
 def wake_workers(woken: bool) -> None:

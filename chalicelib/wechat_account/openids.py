@@ -134,6 +134,19 @@ def find_for_account(tx: Tx, tenant_id: int, user_id: int, app_id: str) -> str:
     return openid.decode() if openid else ""
 
 
+def has_unfollowed(tx: Tx, tenant_id: int, openid: str) -> bool:
+    """Return whether WeChat has reported that a user does not follow the account any more."""
+    found = tx.fetch_value(
+        """
+        SELECT 1 FROM wechat_openids
+        WHERE tenant_id = %(tenant_id)s AND openid = %(openid)s AND unfollowed_at IS NOT NULL LIMIT 1
+        """,
+        tenant_id=tenant_id,
+        openid=openid.encode(),
+    )
+    return found is not None
+
+
 def set_unfollowed(tx: Tx, tenant_id: int, app_id: str, openid: str, at: int | None) -> None:
     """Record that a user does not follow the account any more, or does again: at None."""
     tx.execute(

@@ -24,10 +24,13 @@ CONTENT_TTL_SECONDS = 600  # of a template's content in the cache
 
 def send(
     tenant_id: int, user_id: int, kind: TemplateKind, values: Mapping[str, str], page: str, dedup_key: str
-) -> None:
+) -> int | None:
     """Send a message to a user; do nothing if the hospital has no account or template for it, or no openid is bound.
 
     Errors that a retry would not fix are logged.
+
+    Returns:
+        The number that WeChat gave the message, 0 if none; None if it was not sent.
 
     Args:
         values: see template_fields.build_data; "hospital" is added.
@@ -39,11 +42,11 @@ def send(
     """
     official_account = account.find(tenant_id)
     if official_account is None:
-        return
+        return None
     template_id = templates.find_id(mysql.autocommit, tenant_id, kind)
     openid = openids.find_for_account(mysql.autocommit, tenant_id, user_id, official_account.app_id)
-    if not (template_id and openid):
-        return
+    if not (template_id and openid) or openids.has_unfollowed(mysql.autocommit, tenant_id, openid):
+        return None
     try:
         content = _get_content(official_account, template_id)
         all_values = {"hospital": tenants.get_name(mysql.autocommit, tenant_id), **values}
@@ -54,26 +57,29 @@ def send(
             "client_msg_id": hashlib.sha256(f"{tenant_id}:{dedup_key}".encode()).hexdigest()[:32],
             "data": template_fields.build_data(content, all_values),
         }
-        _send_with_fallback(official_account, message)
+        return _send_with_fallback(official_account, message)
     except WechatApiError as error:
         if error.errcode not in PERMANENT_ERRCODES:
             raise
         logger.warning("wechat message rejected", extra={"ids": {"kind": kind, "errcode": error.errcode}})
+        return None
 
 
-def _send_with_fallback(official_account: OfficialAccount, message: Mapping[str, Any]) -> None:
+def _send_with_fallback(official_account: OfficialAccount, message: Mapping[str, Any]) -> int:
     """Send a message; if WeChat rejects its fields, send it with empty `const` fields.
 
     Which texts WeChat has approved for a template's `const` fields cannot be queried.
     """
     reduced_data = template_fields.clear_constants(message["data"])
     try:
-        credentials.call_with_token(official_account, lambda token: wechat_api.send_template(token, dict(message)))
+        return credentials.call_with_token(
+            official_account, lambda token: wechat_api.send_template(token, dict(message))
+        )
     except WechatApiError as error:
         if error.errcode != INVALID_FIELD_ERRCODE or reduced_data == message["data"]:
             raise
         reduced = {**message, "data": reduced_data}
-        credentials.call_with_token(official_account, lambda token: wechat_api.send_template(token, reduced))
+        return credentials.call_with_token(official_account, lambda token: wechat_api.send_template(token, reduced))
 
 
 def _get_content(official_account: OfficialAccount, template_id: str) -> str:

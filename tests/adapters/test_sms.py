@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qs, parse_qsl, quote
 
 import pytest
 
 from chalicelib import logs
 from chalicelib.adapters import cloud_signing, sms
+from chalicelib.adapters.sms import SmsMessage
 from chalicelib.errors import UNAVAILABLE, ApiError
 from chalicelib.settings import settings
 
@@ -191,6 +192,62 @@ def test_tencent_sends_the_notice(tencent: Provider) -> None:
     sent = json.loads(body)
     assert (sent["TemplateId"], sent["TemplateParamSet"]) == ("SMS_154950910", [])
     assert tencent.wrong == []
+
+
+MESSAGE = SmsMessage("康宁医院", "SMS_480000001", {"time": "2036-01-07 09:00", "dept": "内科"})
+
+
+def test_aliyun_sends_a_message_with_the_hospitals_signature(aliyun: Provider) -> None:
+    sms.send_message("13800000001", MESSAGE)
+    [(_, path, _)] = aliyun.requests
+    query = {name: values[0] for name, values in parse_qs(path.partition("?")[2]).items()}
+    assert (query["PhoneNumbers"], query["SignName"], query["TemplateCode"]) == (
+        "13800000001",
+        "康宁医院",
+        "SMS_480000001",
+    )
+    assert json.loads(query["TemplateParam"]) == {"time": "2036-01-07 09:00", "dept": "内科"}
+    assert aliyun.wrong == []
+
+
+def test_tencent_sends_the_variables_in_their_order(tencent: Provider) -> None:
+    sms.send_message("13800000001", MESSAGE)
+    [(_, _, body)] = tencent.requests
+    sent = json.loads(body)
+    assert (sent["SignName"], sent["TemplateId"], sent["TemplateParamSet"]) == (
+        "康宁医院",
+        "SMS_480000001",
+        ["2036-01-07 09:00", "内科"],
+    )
+    assert tencent.wrong == []
+
+
+def test_message_is_written_for_development(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sms, "settings", replace(settings, sms=replace(settings.sms, provider="file", file_path="-")))
+    sms.send_message("13800000001", MESSAGE)
+    assert capsys.readouterr().err == "SMS 13800000001 【康宁医院】SMS_480000001: 2036-01-07 09:00，内科\n"
+
+
+def test_message_without_a_provider_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sms, "settings", replace(settings, sms=replace(settings.sms, provider="")))
+    with pytest.raises(sms.SmsError):
+        sms.send_message("13800000001", MESSAGE)
+
+
+def test_message_to_a_closed_port_was_certainly_not_sent(aliyun: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    aliyun.url = "http://127.0.0.1:9"
+    configure(aliyun, "aliyun", monkeypatch)
+    with pytest.raises(sms.SmsNotSentError):
+        sms.send_message("13800000001", MESSAGE)
+    assert aliyun.requests == []
+
+
+def test_message_to_a_failing_provider_may_have_been_sent(aliyun: Provider) -> None:
+    aliyun.status = 500
+    with pytest.raises(ApiError):
+        sms.send_message("13800000001", MESSAGE)
 
 
 def test_notice_is_not_sent_without_a_template(aliyun: Provider, monkeypatch: pytest.MonkeyPatch) -> None:

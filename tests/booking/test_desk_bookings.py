@@ -78,7 +78,8 @@ def test_patient_without_an_account_is_booked_registered_and_cancelled(
     [listed] = get(f"{STAFF_PATH}/day_bookings", department.hospital.desk.token, date=get_iso_date(0)).data["list"]
     assert (listed["book_id"], listed["pati_name"]) == (book_id, "赵大爷")
     assert department.register(book_id=book_id).data["visi_serialno"] == "3"
-    assert department.list_notification_jobs() == []
+    [(user_id, event_type, _)] = department.list_notification_jobs()
+    assert (user_id, event_type) == (None, EventType.BOOKING_MOVED), "for the call list"
     later = department.book_for_patient(walk_in, department.create_schedule(date=get_iso_date(3))).data["book_id"]
     assert department.cancel_as_desk(later).status == 200
     freeze_clock(monkeypatch, "00:01", ahead=9)

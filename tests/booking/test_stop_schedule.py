@@ -15,6 +15,7 @@ from chalicelib.booking.reservations import booking_store
 from chalicelib.booking.schedules.slots import HalfDay
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job
 from tests.support import notify_client
 from tests.support.booking_client import (
     BookingDepartment,
@@ -211,7 +212,7 @@ def test_patient_receives_events_of_the_booking(
     schedule_id = department.create_schedule()
     book_id = department.book_slot(lin, schedule_id)
     department.stop_schedule(schedule_id)
-    wait_until(lambda: len(list_rows("outbox", department.hospital)) == 2 and are_jobs_done(department.hospital))
+    wait_until(lambda: are_notified(department.hospital, 2))
     events, _, _ = notify_client.poll_messages(lin.token, events=1)
     assert [(one["Type"], one["Content"]) for one in events] == [
         (EventType.BOOKING_MADE, f'{{"bookId":"{book_id}"}}'),
@@ -219,8 +220,9 @@ def test_patient_receives_events_of_the_booking(
     ]
 
 
-def are_jobs_done(hospital: Hospital) -> bool:
-    return all(row["done_at"] for row in list_rows("outbox", hospital))
+def are_notified(hospital: Hospital, count: int) -> bool:
+    done = [row["done_at"] for row in list_rows("outbox", hospital) if row["job"] == Job.NOTIFY_BOOKING]
+    return len(done) == count and all(done)
 
 
 def insert_bookings(department: BookingDepartment, schedule_id: int, number: int) -> None:

@@ -54,6 +54,7 @@ def test_failures_of_the_api_and_functions_raise_alarms(package: Package) -> Non
         "PasswordGuessing",
         "CaptchaFailing",
         "CaptchaRejected",
+        "NotificationQuotaUsedUp",
     }
     topic = [{"Fn::ImportValue": {"Fn::Sub": "${Environment}-Alarms"}}]
     assert all(one["AlarmActions"] == one["OKActions"] == topic for one in find_alarms(package).values())
@@ -83,12 +84,13 @@ def test_alarms_on_log_lines_read_the_logs_of_their_functions(package: Package) 
     assert find_watched_functions(package, "CaptchaFailing") == {"Accounts"}
     assert find_watched_functions(package, "CaptchaRejected") == {"Accounts"}
     assert find_watched_functions(package, "PasswordGuessing") == {"Accounts", "Staff"}
+    assert find_watched_functions(package, "NotificationQuotaUsedUp") == {"RunOutboxExternal"}
     assert [find_watched_functions(package, f"{worker}Late") for worker in sorted(WORKERS)] == [
         {worker} for worker in sorted(WORKERS)
     ]
     assert (
         len(find_resources(package.template, "AWS::Logs::MetricFilter"))
-        == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2 + 3 + 3
+        == len({*JOBS, *SOCKETS, "Payment"}) + 2 + 2 + 2 + 3 + 3 + 1
     )
 
 

@@ -53,6 +53,7 @@ REJECTED = {
     "/pati_service/manager_service/settle_refund": 404,
     "/pati_service/manager_service/approve_refund": 404,  # a request that waits
     "/pati_service/manager_service/reject_refund": 404,
+    "/pati_service/manager_service/mark_called": 404,  # a patient on the call list
 }
 
 REJECTED_AGAIN = {

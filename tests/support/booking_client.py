@@ -165,8 +165,8 @@ class BookingDepartment:
         """Register a booking as the front desk."""
         return post(f"{STAFF_PATH}/register_booking", self.hospital.desk.token, **body)
 
-    def list_notification_jobs(self) -> list[tuple[int, int, int]]:
-        """Return user_id, event type and book_id of the NOTIFY_BOOKING jobs, in the order of their enqueueing."""
+    def list_notification_jobs(self) -> list[tuple[int | None, int, int]]:
+        """Return user_id (or None), event type and book_id of the NOTIFY_BOOKING jobs, in the order of enqueueing."""
         payloads = [
             json.loads(row["payload"]) for row in list_rows("outbox", self.hospital) if row["job"] == Job.NOTIFY_BOOKING
         ]

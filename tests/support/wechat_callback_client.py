@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chalicelib import clock
 from devstack.fakes import wechat_callbacks
 from devstack.fakes.wechat_callbacks import CallbackRequest, CallbackTarget
 from tests.support.client import ApiResponse, build_event, call, get, invoke, post
@@ -45,4 +46,4 @@ def send(target: CallbackTarget, request: CallbackRequest) -> ApiResponse:
 
 def report(target: CallbackTarget, xml: str) -> ApiResponse:
     """Deliver an event."""
-    return send(target, wechat_callbacks.build_request(target, xml))
+    return send(target, wechat_callbacks.build_request(target, xml, clock.now() // clock.SECOND))

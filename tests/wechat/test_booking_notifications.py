@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.adapters import mysql
-from chalicelib.booking.jobs import wechat_messages
+from chalicelib.booking.jobs import notified_bookings, wechat_messages
 from chalicelib.booking.reservations import notifications
 from chalicelib.identity import tokens
 from chalicelib.notifications.event_types import EventType
@@ -199,7 +199,11 @@ def test_template_or_account_removed_meanwhile_is_no_error(
 
 
 def test_templates_and_messages_cover_the_same_events() -> None:
-    assert notifications.WECHAT_TEMPLATES.keys() == wechat_messages.STATUS_AND_LABEL.keys()
+    assert (
+        notifications.WECHAT_TEMPLATES.keys()
+        == wechat_messages.LABELS.keys()
+        == notified_bookings.CURRENT_STATUSES.keys()
+    )
     assert set(notifications.WECHAT_TEMPLATES.values()) == wechat_account.TEMPLATE_IDS.keys() - {
         TemplateKind.DOCTOR_REPLY
     }

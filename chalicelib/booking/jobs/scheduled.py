@@ -14,9 +14,11 @@ from chalicelib.billing import bookings
 from chalicelib.billing.bookings import Booking, BookingStatus, CancellationReason, PaymentState
 from chalicelib.booking.calendar import availability
 from chalicelib.booking.closures import stopped_schedules
-from chalicelib.booking.jobs import job_store
+from chalicelib.booking.jobs import delivery_store, job_store
 from chalicelib.booking.jobs.job_store import DueBooking
 from chalicelib.booking.reservations import cancellation, notifications
+from chalicelib.notifications import delivery_states
+from chalicelib.notifications.delivery_states import NotificationState
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 
@@ -59,6 +61,14 @@ def send_reminders() -> int:
         return 0
     tomorrow = clock.today() + timedelta(1)
     return _process_all(lambda: job_store.list_unreminded(mysql.autocommit, tomorrow, BATCH_SIZE), _remind_holder)
+
+
+def expire_calls() -> None:
+    """Take patients off the call list whose day is over."""
+    before, state = (NotificationState.UNREACHED,), NotificationState.OUTDATED
+    while over := delivery_store.list_over(mysql.autocommit, clock.today(), BATCH_SIZE):
+        for tenant_id, notification_id in over:
+            delivery_states.change_state(mysql.autocommit, tenant_id, notification_id, before, state)
 
 
 def _process_all(list_batch: Callable[[], list[DueBooking]], process: Callable[[DueBooking], bool]) -> int:

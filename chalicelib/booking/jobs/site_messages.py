@@ -1,18 +1,21 @@
 """Outbox job NOTIFY_BOOKING: report an event of a booking to its holder by site message and at /notify.
 
-If the hospital has a WeChat template for the event, the job also enqueues WECHAT_BOOKING.
+The job also enqueues WECHAT_BOOKING, if the hospital has a template for the event or the patient must know of it; then
+SMS_BOOKING as well, which sends an SMS if WeChat has not reached the patient in a few minutes.
 """
 
 from contextlib import suppress
 from typing import Any
 
+from chalicelib import clock
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.booking.jobs import notified_bookings
+from chalicelib.booking.jobs.notified_bookings import NotifiedBooking
 from chalicelib.booking.queues import announcements
-from chalicelib.booking.reservations import booking_store, notifications
-from chalicelib.booking.reservations.booking_store import BookingDetails
+from chalicelib.booking.reservations import notifications
 from chalicelib.booking.schedules import slots
-from chalicelib.notifications import event_push, site_messages
+from chalicelib.notifications import delivery_states, event_push, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
@@ -42,11 +45,11 @@ MESSAGE_TEXTS = {
 
 
 def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
-    """Insert the site message, once, and publish the event.
+    """Insert the site message, once, and publish the event. A patient without an account gets on the call list.
 
     Args:
-        payload: book_id, user_id, type (an EventType), at; change, before and details, as notifications.enqueue has
-            them.
+        payload: book_id, user_id (None without an account), type (an EventType), at; change, before and details, as
+            notifications.enqueue has them.
 
     Raises:
         redis.RedisUnavailableError: the event was not published, and the job is to be retried.
@@ -55,22 +58,27 @@ def notify_holder(tenant_id: int, payload: dict[str, Any]) -> None:
     event_type = EventType(payload["type"])
     if announcements.is_outdated(mysql.autocommit, tenant_id, book_id, event_type):
         return
-    booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
+    booking = notified_bookings.find_of_account(mysql.autocommit, tenant_id, user_id, book_id)
     if booking and not notifications.is_outdated(payload, booking.changes):
         _insert_message(tenant_id, payload, event_type, _format_text(booking, event_type, payload))
+    if user_id is None:
+        return
     event = {"type": event_type, "content": {"bookId": str(book_id)}, "at": at}
     event_push.publish_event(tenant_id, {"principals": [f"user:{user_id}"], **event})
 
 
 def _insert_message(tenant_id: int, payload: dict[str, Any], event_type: EventType, text: str) -> None:
-    """Insert the site message and enqueue the WeChat message if the hospital has a template for it."""
-    key = notifications.build_key(payload)
+    """Insert the site message, and enqueue the messages on other channels."""
+    key, user_id = notifications.build_key(payload), payload["user_id"]
 
     def insert(tx: Tx) -> bool:
-        recipients = [payload["user_id"]]
-        site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, text, recipients, payload["at"])
+        if user_id is not None:
+            site_messages.insert(tx, tenant_id, site_messages.SYSTEM_SENDER, key, text, [user_id], payload["at"])
+        if event_type in notifications.MUST_ARRIVE:
+            _insert_delivery(tx, tenant_id, payload, event_type, text)
         kind = notifications.WECHAT_TEMPLATES.get(event_type)
-        if kind is None or not templates.find_id(tx, tenant_id, kind):
+        has_template = kind is not None and bool(templates.find_id(tx, tenant_id, kind))
+        if user_id is None or not (has_template or event_type in notifications.MUST_ARRIVE):
             return False
         outbox.enqueue(tx, tenant_id, Job.WECHAT_BOOKING, payload, dedup_key=key)
         return True
@@ -80,11 +88,29 @@ def _insert_message(tenant_id: int, payload: dict[str, Any], event_type: EventTy
             outbox.wake_worker(Queue.EXTERNAL)
 
 
-def _format_text(booking: BookingDetails, event_type: EventType, payload: dict[str, Any]) -> str:
+def _insert_delivery(tx: Tx, tenant_id: int, payload: dict[str, Any], event_type: EventType, text: str) -> None:
+    """Record a notification that must arrive, and enqueue the SMS in case WeChat does not reach the patient."""
+    notification_id = delivery_states.insert(
+        tx,
+        tenant_id,
+        name=notifications.build_key(payload),
+        book_id=payload["book_id"],
+        user_id=payload["user_id"],
+        event_type=event_type,
+        change_number=payload.get("change", 0),
+        details={name: payload[name] for name in ("before", "until", "reason") if payload.get(name)},
+        text=text,
+    )
+    if payload["user_id"] is not None:
+        due_at = clock.now() + delivery_states.CONFIRMATION_WAIT
+        delivery_states.enqueue_sms(tx, tenant_id, notification_id, "unconfirmed", due_at)
+
+
+def _format_text(booking: NotifiedBooking, event_type: EventType, payload: dict[str, Any]) -> str:
     when = f"{booking.day} {slots.format_time(booking.slot_time)}"
     doctor = f"{booking.dept_name} {booking.doctor_name}".strip()
     where = f"候诊地点：{booking.area}。" if booking.area else ""
-    what = f"{booking.member_name}，{when}，{doctor}"
+    what = f"{booking.patient_name}，{when}，{doctor}"
     values = {name: payload.get(name, "") for name in ("before", "until", "waiting")}
     values["reason"] = f"原因：{payload['reason']}。" if payload.get("reason") else ""
     return MESSAGE_TEXTS[event_type].format(what=what, where=where, serial_no=booking.serial_no, **values)

@@ -1,38 +1,45 @@
-"""Outbox job WECHAT_BOOKING of the external queue: report an event of a booking to its holder in WeChat."""
+"""Outbox job WECHAT_BOOKING of the external queue: report an event of a booking to its holder in WeChat.
+
+What must arrive goes on to SMS (sms_messages.py) if WeChat does not take it, or does not report that it arrived.
+"""
 
 from typing import Any
 
 from chalicelib import clock
 from chalicelib.adapters import mysql
-from chalicelib.billing import money
-from chalicelib.billing.bookings import BookingStatus
+from chalicelib.adapters.mysql import Tx
+from chalicelib.booking.jobs import notification_quotas, notified_bookings
+from chalicelib.booking.jobs.notification_quotas import Channel, QuotaUsedUpError
+from chalicelib.booking.jobs.notified_bookings import NotifiedBooking
 from chalicelib.booking.queues import announcements
-from chalicelib.booking.reservations import booking_store, notifications
-from chalicelib.booking.reservations.booking_store import BookingDetails
-from chalicelib.booking.schedules import slots
+from chalicelib.booking.reservations import notifications
+from chalicelib.booking.schedules import rule_store, rules
+from chalicelib.notifications import delivery_states
+from chalicelib.notifications.delivery_states import OPEN_STATES, Delivery, NotificationState
 from chalicelib.notifications.event_types import EventType
-from chalicelib.wechat_account import template_messages
+from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Job, Queue
+from chalicelib.wechat_account import callback_settings, receipts, template_messages
 from chalicelib.wechat_account.account import PERSONAL_PATH
 
-# The status that a booking has if the event is still current, and the event's name in the message.
-CANCELLED_STATUS_AND_LABEL = (BookingStatus.CANCELLED, "预约取消")
-STATUS_AND_LABEL = {
-    EventType.BOOKING_MADE: (BookingStatus.BOOKED, "预约成功"),
-    EventType.BOOKING_OFFERED: (BookingStatus.BOOKED, "候补成功，请尽快确认"),
-    EventType.BOOKING_LAPSED: CANCELLED_STATUS_AND_LABEL,
-    EventType.BOOKING_RESCHEDULED: (BookingStatus.BOOKED, "改期成功"),
-    EventType.BOOKING_MOVED: (BookingStatus.BOOKED, "就诊时间调整"),
-    EventType.BOOKING_CANCELLED: CANCELLED_STATUS_AND_LABEL,
-    EventType.BOOKING_CANCELLED_BY_DESK: CANCELLED_STATUS_AND_LABEL,
-    EventType.SCHEDULE_STOPPED: CANCELLED_STATUS_AND_LABEL,
-    EventType.BOOKING_RELEASED: CANCELLED_STATUS_AND_LABEL,
-    EventType.DOCTOR_SUBSTITUTED: (BookingStatus.BOOKED, "替诊"),
-    EventType.ALTERNATIVE_HELD: (BookingStatus.BOOKED, "停诊改约，请确认"),
-    EventType.ALTERNATIVE_LAPSED: CANCELLED_STATUS_AND_LABEL,
-    EventType.BOOKING_REGISTERED: (BookingStatus.REGISTERED, "挂号成功"),
-    EventType.BOOKING_REMINDER: (BookingStatus.BOOKED, "就诊提醒"),
-    EventType.QUEUE_SOON: (BookingStatus.REGISTERED, "即将叫号"),
-    EventType.QUEUE_CALLED: (BookingStatus.REGISTERED, "请就诊"),
+# The event's name in the message.
+LABELS = {
+    EventType.BOOKING_MADE: "预约成功",
+    EventType.BOOKING_OFFERED: "候补成功，请尽快确认",
+    EventType.BOOKING_LAPSED: "预约取消",
+    EventType.BOOKING_RESCHEDULED: "改期成功",
+    EventType.BOOKING_MOVED: "就诊时间调整",
+    EventType.BOOKING_CANCELLED: "预约取消",
+    EventType.BOOKING_CANCELLED_BY_DESK: "预约取消",
+    EventType.SCHEDULE_STOPPED: "预约取消",
+    EventType.BOOKING_RELEASED: "预约取消",
+    EventType.DOCTOR_SUBSTITUTED: "替诊",
+    EventType.ALTERNATIVE_HELD: "停诊改约，请确认",
+    EventType.ALTERNATIVE_LAPSED: "预约取消",
+    EventType.BOOKING_REGISTERED: "挂号成功",
+    EventType.BOOKING_REMINDER: "就诊提醒",
+    EventType.QUEUE_SOON: "即将叫号",
+    EventType.QUEUE_CALLED: "请就诊",
 }
 CANCELLATION_REASONS = {
     EventType.BOOKING_CANCELLED: "患者取消",
@@ -42,58 +49,81 @@ CANCELLATION_REASONS = {
     EventType.BOOKING_RELEASED: "未按时支付",
     EventType.ALTERNATIVE_LAPSED: "停诊",
 }
-# Pointless once the slot has begun.
-EVENTS_BEFORE_VISIT = (
-    EventType.BOOKING_MADE,
-    EventType.BOOKING_OFFERED,
-    EventType.BOOKING_RESCHEDULED,
-    EventType.BOOKING_MOVED,
-    EventType.DOCTOR_SUBSTITUTED,
-    EventType.ALTERNATIVE_HELD,
-    EventType.BOOKING_REMINDER,
-)
 
 
 def send_booking_message(tenant_id: int, payload: dict[str, Any]) -> None:
-    """Send a template message, unless the booking has changed since the event.
+    """Send a message, unless the booking has changed since the event. In quiet hours it is sent afterwards.
 
     Args:
-        payload: book_id, user_id, type (an EventType), change.
+        payload: book_id, user_id, type (an EventType), change, before.
 
     Raises:
         Exception: as template_messages.send; the job is then retried.
     """
-    user_id, book_id, event_type = payload["user_id"], payload["book_id"], EventType(payload["type"])
-    booking = booking_store.find_own(mysql.autocommit, tenant_id, user_id, book_id)
-    if booking is None or not _is_current(booking, event_type) or notifications.is_outdated(payload, booking.changes):
+    event_type, key = EventType(payload["type"]), notifications.build_key(payload)
+    booking = notified_bookings.find_of_account(mysql.autocommit, tenant_id, payload["user_id"], payload["book_id"])
+    delivery = None
+    if event_type in notifications.MUST_ARRIVE:
+        delivery = delivery_states.find_by_name(mysql.autocommit, tenant_id, key)
+        if delivery is None or delivery.state != NotificationState.WAITING:  # an SMS was faster
+            return
+    if booking is None or not notified_bookings.is_current(booking, event_type, payload.get("change", 0)):
         return
-    if announcements.is_outdated(mysql.autocommit, tenant_id, book_id, event_type):
+    if announcements.is_outdated(mysql.autocommit, tenant_id, payload["book_id"], event_type):
         return
+    if quiet_end := find_quiet_end(tenant_id, booking, event_type, payload):
+        tx, job = mysql.autocommit, Job.WECHAT_BOOKING
+        outbox.enqueue(tx, tenant_id, job, payload, f"{key}:{quiet_end}", quiet_end)
+        return
+    msg_id = _send(tenant_id, booking, event_type, key)
+    if delivery:
+        mysql.run_transaction(lambda tx: _record(tx, tenant_id, delivery, msg_id))
+        outbox.wake_worker(Queue.EXTERNAL)
+
+
+def find_quiet_end(
+    tenant_id: int, booking: NotifiedBooking, event_type: EventType, details: dict[str, Any]
+) -> int | None:
+    """Return when a notification may be sent, None if it may be now."""
+    if notified_bookings.is_urgent(booking, event_type, details):
+        return None
+    return rules.find_quiet_end(rule_store.load(mysql.autocommit, tenant_id))
+
+
+def _send(tenant_id: int, booking: NotifiedBooking, event_type: EventType, key: str) -> int | None:
+    """Return the number of the message at WeChat, None if it was not sent."""
+    assert booking.user_id is not None
+    user_id, must_arrive = booking.user_id, event_type in notifications.MUST_ARRIVE
+    quota = (tenant_id, Channel.WECHAT, user_id, must_arrive)
     values = {
-        **_build_values(booking),
-        "what": STATUS_AND_LABEL[event_type][1],
+        **notified_bookings.build_values(booking),
+        "what": LABELS[event_type],
         "reason": CANCELLATION_REASONS.get(event_type, ""),
     }
-    key = notifications.build_key({**payload, "type": event_type})
-    template_messages.send(tenant_id, user_id, notifications.WECHAT_TEMPLATES[event_type], values, PERSONAL_PATH, key)
+    try:
+        mysql.run_transaction(lambda tx: notification_quotas.use(tx, *quota))
+    except QuotaUsedUpError:
+        return None
+    msg_id = None
+    try:
+        kind = notifications.WECHAT_TEMPLATES[event_type]
+        msg_id = template_messages.send(tenant_id, user_id, kind, values, PERSONAL_PATH, key)
+    finally:
+        if msg_id is None:
+            mysql.run_transaction(lambda tx: notification_quotas.give_back(tx, *quota))
+    return msg_id
 
 
-def _is_current(booking: BookingDetails, event_type: EventType) -> bool:
-    if booking.status != STATUS_AND_LABEL[event_type][0]:
-        return False
-    has_begun = clock.now() >= clock.to_instant(booking.day, booking.slot_time)
-    return not (has_begun and event_type in EVENTS_BEFORE_VISIT)
-
-
-def _build_values(booking: BookingDetails) -> dict[str, str]:
-    """Return the values for the fields of a template, by the names that wechat_account knows."""
-    return {
-        "patient": booking.member_name,
-        "doctor": booking.doctor_name or "普通门诊",
-        "dept": booking.dept_name,
-        "time": f"{clock.format_chinese_date(booking.day)} {slots.format_time(booking.slot_time)}",
-        "code": booking.book_code,
-        "serial": str(booking.serial_no),
-        "area": booking.area,
-        "fee": f"{money.to_yuan(booking.fee):.2f}",
-    }
+def _record(tx: Tx, tenant_id: int, delivery: Delivery, msg_id: int | None) -> None:
+    """Record that WeChat has accepted a message that must arrive, or go on to SMS if it has not."""
+    notification_id, now = delivery.notification_id, clock.now()
+    if msg_id is None:
+        delivery_states.enqueue_sms(tx, tenant_id, notification_id, "now", now)
+        return
+    reports = msg_id != 0 and callback_settings.is_verified(tx, tenant_id)
+    state = NotificationState.SENT if reports else NotificationState.ARRIVED
+    delivery_states.change_state(tx, tenant_id, notification_id, OPEN_STATES, state)
+    if msg_id:
+        succeeded = receipts.link(tx, tenant_id, msg_id, notification_id, now)
+        if succeeded is not None:
+            delivery_states.apply_wechat_result(tx, tenant_id, notification_id, succeeded)

@@ -34,6 +34,18 @@ WECHAT_TEMPLATES = {
     EventType.QUEUE_CALLED: TemplateKind.REVISIT,
 }
 
+# Events of which patients must know: from WeChat they go on to SMS, then to the front desk's call list.
+MUST_ARRIVE = frozenset(
+    {
+        EventType.SCHEDULE_STOPPED,
+        EventType.BOOKING_MOVED,
+        EventType.BOOKING_OFFERED,
+        EventType.DOCTOR_SUBSTITUTED,
+        EventType.ALTERNATIVE_HELD,
+        EventType.ALTERNATIVE_LAPSED,
+    }
+)
+
 
 def enqueue(
     tx: Tx,
@@ -48,13 +60,13 @@ def enqueue(
     """Enqueue the notification in the transaction that causes it. Call outbox.wake_worker() after the commit.
 
     Args:
-        user_id: the holder; None notifies nobody, as the patient has no account.
+        user_id: the holder; None if the patient has no account: then the front desk notifies, if they must know.
         change: bookings.changes, where the event can repeat after the booking was rescheduled.
         before: the time of the slot from which it was rescheduled.
         details: what the text says besides: the reason of a stop, until when to answer, and how many wait before. With
             "call", how often the patient was called in the queue, the event can repeat.
     """
-    if user_id is None:
+    if user_id is None and event_type not in MUST_ARRIVE:
         return
     payload: dict[str, Any] = {"user_id": user_id, "book_id": book_id, "type": event_type, "at": clock.now()}
     payload |= {"change": change, "before": before} if change else {}

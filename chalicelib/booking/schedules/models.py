@@ -180,7 +180,7 @@ class BookingRules(WireModel):
         120, description="就诊前多少分钟起不再候补", examples=[120]
     )
     quiet_from: Annotated[SafeInt, Field(ge=0, le=23)] = Field(
-        22, description="从几点起不通知候补患者；与 quiet_to 相等：不限", examples=[22]
+        22, description="从几点起不发微信和短信通知，也不通知候补患者；与 quiet_to 相等：不限", examples=[22]
     )
     quiet_to: Annotated[SafeInt, Field(ge=0, le=23)] = Field(7, description="到几点为止", examples=[7])
     reschedule_limit: Annotated[SafeInt, Field(ge=0, le=100)] = Field(

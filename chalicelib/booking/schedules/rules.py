@@ -28,6 +28,16 @@ def require_bookable_day(rules: Rules, day: date, field: str) -> None:
         raise ApiError(errors.BAD_PARAMETER, f"{field}：只能预约今天起 {rules.days_ahead} 天内的号源")
 
 
+def find_quiet_end(rules: Rules) -> int | None:
+    """Return when the hours end in which nobody is notified, None if it is not such an hour."""
+    hour, midnight = int(clock.format_wire_time(clock.now())[11:13]), clock.to_instant(clock.today())
+    begins, ends = rules.quiet_from, rules.quiet_to
+    is_quiet = begins <= hour < ends if begins <= ends else hour >= begins or hour < ends
+    if not is_quiet:
+        return None
+    return midnight + ends * 3600 * clock.SECOND + (clock.DAY if hour >= ends else 0)
+
+
 def get(caller: Caller) -> BookingRules:
     """Return the rules of the caller's hospital."""
     return BookingRules(**asdict(rule_store.load(mysql.autocommit, caller.tenant_id)))

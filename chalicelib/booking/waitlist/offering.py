@@ -60,14 +60,6 @@ def offer_all() -> None:
         outbox.wake_worker()
 
 
-def is_quiet(rule: Rules) -> bool:
-    """Return whether it is a time at which nobody is notified."""
-    hour = int(clock.format_wire_time(clock.now())[11:13])
-    if rule.quiet_from <= rule.quiet_to:
-        return rule.quiet_from <= hour < rule.quiet_to
-    return hour >= rule.quiet_from or hour < rule.quiet_to
-
-
 def _offer_all_of(tenant_id: int, schedule_id: int) -> int:
     """Return how many slots of a schedule were given."""
     given = 0
@@ -79,7 +71,7 @@ def _offer_all_of(tenant_id: int, schedule_id: int) -> int:
         reserved = calendar_store.get_reserved_slots(mysql.autocommit, tenant_id, [schedule_id])[schedule_id]
         first = waitlist_store.find_first(mysql.autocommit, tenant_id, schedule_id)
         is_free = waitlist_store.list_offerable(schedule, rule.offer_stop_minutes, reserved)
-        if first is None or not is_free or is_quiet(rule):
+        if first is None or not is_free or rules.find_quiet_end(rule):
             return given
         outcome = _offer_to(tenant_id, first)
         given += outcome is Outcome.OFFERED
