@@ -14,7 +14,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.billing import money
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.identity import sessions, sms_codes, tokens
+from chalicelib.identity import known_networks, sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller
 from chalicelib.identity.code_store import CodePurpose
 from chalicelib.outbox import outbox
@@ -22,6 +22,7 @@ from chalicelib.outbox.jobs import Job
 from chalicelib.patient_identity import file_phones
 from chalicelib.people import account_phones, account_states, accounts, members
 from chalicelib.people.accounts import Account
+from chalicelib.people.roles import PersonKind
 from chalicelib.wechat_account import openids
 
 MAX_RESTARTS = 3
@@ -95,6 +96,7 @@ def _close(tx: Tx, caller: Caller, account: Account, code_hash: bytes) -> None:
     if pati_ids := {member.pati_id for member in owned if member.pati_id}:
         closing_store.store_files(tx, tenant_id, pati_ids, now)
     file_phones.release(tx, caller, user_id, AuditAction.CLOSE_ACCOUNT)
+    known_networks.forget(tx, tenant_id, PersonKind.PATIENT, account.phone_blind)
     account_states.close(tx, tenant_id, user_id, now)
     tokens.revoke_all(tx, tenant_id, caller.principal)
     openids.unbind_all(tx, tenant_id, user_id)

@@ -15,11 +15,12 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.http import identity_fields
-from chalicelib.identity import attempts, confirmations, sessions, tokens
+from chalicelib.identity import attempts, confirmations, known_networks, sessions, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.patient_identity import file_phones
 from chalicelib.people import account_phones, account_states, accounts, documents, double_submission, members
 from chalicelib.people.documents import Document
+from chalicelib.people.roles import PersonKind
 
 MAX_TRIES = 5  # per account, until a day without any
 CONFIRMED_TEXT = "账号已确认为本人所有，不能重新开始"
@@ -108,6 +109,7 @@ def _replace_account(tx: Tx, caller: Caller) -> int:
     account = accounts.get(tx, tenant_id, user_id)
     phone = account_phones.unseal(tenant_id, user_id, account.phone_sealed)
     file_phones.release(tx, caller, user_id, AuditAction.START_OVER)
+    known_networks.forget(tx, tenant_id, PersonKind.PATIENT, account.phone_blind)
     account_states.remove_phone(tx, tenant_id, user_id)
     new_id = account_phones.create_account(tx, tenant_id, phone, account.password_hash)
     account_states.record_replacement(tx, tenant_id, user_id, new_id)

@@ -11,13 +11,14 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.identity import confirmations, sessions, sms_codes, tokens
+from chalicelib.identity import confirmations, known_networks, sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller
 from chalicelib.identity.code_store import CodePurpose
 from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.patient_identity import file_phones
 from chalicelib.people import account_phones, account_states, accounts, phones
+from chalicelib.people.roles import PersonKind
 
 TAKEN_TEXT = "该手机号已有账号，请先注销该账号，或换一个手机号"
 CHANGED_TEXT = "您账号的手机号已由医院前台更换。如非本人办理，请联系医院。"
@@ -66,6 +67,7 @@ def change(caller: Caller, request: ChangePhoneRequest) -> None:
         sms_codes.consume(tx, tenant_id, old_blind, CodePurpose.CHANGE_PHONE_OLD, old_hash)
         sms_codes.consume(tx, tenant_id, new_blind, CodePurpose.CHANGE_PHONE_NEW, new_hash)
         file_phones.pass_on(tx, caller, request.phone)
+        known_networks.forget(tx, tenant_id, PersonKind.PATIENT, old_blind)
         account_phones.set_phone(tx, tenant_id, caller.user_id, request.phone)
         sessions.end_others(tx, caller)
         _record(tx, caller, AuditAction.CHANGE_PHONE, caller.user_id)
@@ -90,9 +92,11 @@ def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
     def replace(tx: Tx) -> None:
         file_phones.lock_files_of_account(tx, tenant_id, user_id)
         is_limited = confirmations.require_open(tx, tenant_id, user_id).is_limited
-        if accounts.get(tx, tenant_id, user_id).phone_blind == new_blind:
+        old_blind = accounts.get(tx, tenant_id, user_id).phone_blind
+        if old_blind == new_blind:
             return
         file_phones.release(tx, caller, user_id, AuditAction.CHANGE_ACCOUNT_PHONE, request.reason)
+        known_networks.forget(tx, tenant_id, PersonKind.PATIENT, old_blind)
         account_phones.set_phone(tx, tenant_id, user_id, request.phone)
         accounts.set_password(tx, tenant_id, user_id, b"")
         account_states.lift_limit(tx, tenant_id, user_id, has_signed_in=True)

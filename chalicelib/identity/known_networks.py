@@ -60,3 +60,16 @@ def remember(tx: Tx, tenant_id: int, kind: PersonKind, phone_blind: bytes, netwo
             **key,
             last=last,
         )
+
+
+def forget(tx: Tx, tenant_id: int, kind: PersonKind, phone_blind: bytes | None) -> None:
+    """Let a phone be known in no network, because its owner has lost it: its next owner has not been in these."""
+    tx.execute(
+        """
+        DELETE FROM known_networks
+        WHERE tenant_id = %(tenant_id)s AND kind = %(kind)s AND phone_blind = %(phone_blind)s
+        """,
+        tenant_id=tenant_id,
+        kind=kind,
+        phone_blind=phone_blind,
+    )

@@ -10,6 +10,7 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Queue
+from chalicelib.people import phones
 from tests.support import factories, inbox_client, staff_client
 from tests.support.account_client import (
     CHANGE_PHONE,
@@ -280,6 +281,20 @@ def test_each_loss_is_an_entry_of_the_audit_log(
             "owner_after": lin.user_id if lose is change_phone else None,
         }
     ]
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("lose", LOSSES)
+def test_number_is_known_in_no_network_of_its_former_owner(
+    hospital: Hospital, lin: Person, wang: Person, provider: Provider, lose: Lose
+) -> None:
+    """There, the former owner could guess the password of the next one without the limits for strangers."""
+    for person in (lin, wang):
+        assert sign_in(hospital, person.phone, PASSWORD).status == 200
+    lose(hospital, lin, provider)
+    known = {row["phone_blind"] for row in list_rows("known_networks", hospital)}
+    assert phones.compute_blind_index(lin.tenant_id, lin.phone) not in known
+    assert phones.compute_blind_index(lin.tenant_id, wang.phone) in known
 
 
 @pytest.mark.store
