@@ -20,7 +20,7 @@ from chalicelib.adapters.wechat_pay.types import BillDownload, BillKind, BillSta
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
 from chalicelib.payment import bill_comparison, bill_comparison_store, bill_store, merchants
-from chalicelib.payment.bill_store import Account, Bill, BillState
+from chalicelib.payment.bill_store import MAX_AGE_DAYS, Account, Bill, BillState
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ LAST_CREATION = 58 * HOUR  # a day after the first fetch: a bill that is still "
 CREATION_INTERVAL = 1800 * clock.SECOND
 MIN_INTERVAL, MAX_INTERVAL = 600 * clock.SECOND, HOUR
 CLAIM_PERIOD = 900 * clock.SECOND  # longer than a run
-MAX_AGE_DAYS = 89  # three months, the shortest of which are 89 days
 BATCH_SIZE = 20
 BUDGET_SECONDS = 300.0  # the next run continues
 

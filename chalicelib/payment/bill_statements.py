@@ -10,9 +10,9 @@ from chalicelib.errors import ApiError
 from chalicelib.http.fields import Page
 from chalicelib.identity.callers import Caller
 from chalicelib.payment import bill_statement_store, bill_store, merchant_store
-from chalicelib.payment.bill_fetching import MAX_AGE_DAYS
 from chalicelib.payment.bill_models import FetchBillRequest, Statement, StatementsQuery
 from chalicelib.payment.bill_statement_store import Statement as StoredStatement
+from chalicelib.payment.bill_store import MAX_AGE_DAYS
 
 
 def list_page(caller: Caller, query: StatementsQuery) -> Page[Statement]:

@@ -12,6 +12,7 @@ from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.adapters.wechat_pay.bill_files import FundEntry, TradeEntry
 from chalicelib.billing.orders import OrderState
 
+MAX_AGE_DAYS = 89  # of a bill that can be fetched: three months, the shortest of which are 89 days
 BATCH_SIZE = 500  # entries in a statement
 DAY_OFFSET = clock.to_instant(date(1970, 1, 1))  # days begin at midnight in Shanghai
 

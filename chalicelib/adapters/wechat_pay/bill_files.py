@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from tempfile import TemporaryFile
 from typing import BinaryIO, TypeVar
 
 from chalicelib import clock
@@ -85,6 +84,8 @@ def download_and_unpack(
     Raises:
         WechatPayUnavailableError: without a complete response.
     """
+    from tempfile import TemporaryFile  # adds several modules to the cold start of functions that fetch no bills
+
     with TemporaryFile() as packed:
         try:
             status, response_headers = https.download(
