@@ -21,6 +21,7 @@ class EventType(IntEnum):
     BOOKING_CANCELLED_BY_DESK = 1109
     BOOKING_OFFERED = 1110  # the waitlist gave a slot, to be confirmed
     BOOKING_LAPSED = 1111  # it was not confirmed in time
+    WAITLIST_ENDED = 1112  # a request ended without a booking
     DOCTOR_SUBSTITUTED = 1120  # the hospital stopped the schedule; another doctor sees the patients
     ALTERNATIVE_HELD = 1121  # the hospital stopped the schedule and holds another slot
     ALTERNATIVE_LAPSED = 1122  # the held slot was not accepted in time, which cancels the booking

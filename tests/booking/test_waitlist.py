@@ -366,3 +366,19 @@ def test_offers_are_events(department: BookingDepartment, lin: Person, schedule_
     free_slot(department, lin)
     types = [event_type for user_id, event_type, _ in department.list_notification_jobs() if user_id == wang.user_id]
     assert types == [EventType.BOOKING_OFFERED]
+
+
+def list_endings(person: Person) -> list[str]:
+    return [text for text in list_texts(person) if text.startswith("您的候补已结束")]
+
+
+def test_request_that_ends_without_a_booking_is_reported_once(
+    department: BookingDepartment, lin: Person, schedule_id: str, people: list[Person]
+) -> None:
+    department.join_waitlist(people[0], schedule_id)
+    department.stop_schedule(schedule_id)
+    for _ in range(2):
+        offering.offer_all()
+    expected = f"您的候补已结束，未候补到号：患者0，{get_iso_date(3)}，呼吸内科 陈医生。可选择其他时间预约。"
+    assert (list_endings(people[0]), list_endings(lin)) == ([expected], [])
+    assert [one["type"] for one in list_jobs(department, "publish_event")] == [1112]

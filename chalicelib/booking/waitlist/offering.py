@@ -21,6 +21,7 @@ from chalicelib.booking.reservations.waitlist_store import WaitingEntry
 from chalicelib.booking.schedules import rules, slots
 from chalicelib.booking.schedules.rule_store import Rules
 from chalicelib.booking.schedules.slots import Schedule
+from chalicelib.booking.waitlist import endings
 from chalicelib.errors import ApiError
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
@@ -66,7 +67,8 @@ def _offer_all_of(tenant_id: int, schedule_id: int) -> int:
     while True:
         schedule, rule = calendar_store.find_schedule_and_rules(mysql.autocommit, tenant_id, schedule_id)
         if schedule is None or not _is_open(schedule, rule):
-            mysql.run_transaction(lambda tx: waitlist_store.end_all(tx, tenant_id, schedule_id))
+            if mysql.run_transaction(lambda tx: endings.end_schedule(tx, tenant_id, schedule_id)):
+                outbox.wake_worker()
             return given
         reserved = calendar_store.get_reserved_slots(mysql.autocommit, tenant_id, [schedule_id])[schedule_id]
         first = waitlist_store.find_first(mysql.autocommit, tenant_id, schedule_id)
@@ -106,7 +108,7 @@ def _offer_to(tenant_id: int, entry: WaitingEntry) -> Outcome:
 
 def _offer_in_transaction(tx: Tx, tenant_id: int, entry: WaitingEntry) -> tuple[Outcome, Booking | None]:
     if entry.file is None or entry.file.is_declared:  # removed, or no longer verified
-        waitlist_store.end(tx, tenant_id, entry.entry_id)
+        endings.end_entry(tx, tenant_id, entry)
         return Outcome.SKIPPED, None
     request = _build_request(tenant_id, entry, entry.file.pati_id)
     midnight = clock.to_instant(clock.today())
@@ -121,7 +123,7 @@ def _offer_in_transaction(tx: Tx, tenant_id: int, entry: WaitingEntry) -> tuple[
         return Outcome.NOTHING, None
     serial_no = _choose_slot(schedule, free, context, request)
     if serial_no is None:
-        waitlist_store.end(tx, tenant_id, entry.entry_id)
+        endings.end_entry(tx, tenant_id, entry)
         return Outcome.SKIPPED, None
     return Outcome.OFFERED, _insert(tx, request, schedule, serial_no, context.rules, entry)
 
