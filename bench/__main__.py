@@ -4,6 +4,7 @@ import sys
 
 from bench import (
     abuse,
+    admin,
     booking,
     chat,
     coldstart,
@@ -29,6 +30,7 @@ COMMANDS = {
     "helpdesk": helpdesk.main,
     "lists": long_lists.main,
     "inbox": inbox.main,
+    "admin": admin.main,
     "signin": signin.main,
     "notify": notify.main,
     "soak": soak.main,

@@ -46,6 +46,7 @@ SMOKE_RUNS = [
     SmokeRun("helpdesk --samples 2", 4),
     SmokeRun("lists --chats 50 60 --samples 2", 10),
     SmokeRun("inbox --old 100 --samples 2", 5),
+    SmokeRun("admin --bookings 200 --exported 100 --samples 2", 5, r"export of 100 rows"),
     SmokeRun("signin --samples 3", 4, parallel=True),
     SmokeRun(
         "abuse --connections 10 --requests 60 --seconds 0.5 --rounds 1", 4, r"attack, app: accepted \d", parallel=True

@@ -85,6 +85,7 @@ CALLERS = {
             f"GET {MANAGER}/staff_list",
             f"POST {MANAGER}/staff",
             f"POST {MANAGER}/staff_role",
+            f"POST {MANAGER}/staff_details",
             f"POST {MANAGER}/staff_disable",
             f"POST {MANAGER}/staff_enable",
             f"POST {MANAGER}/staff_password",

@@ -101,6 +101,42 @@ def set_role(tx: Tx, tenant_id: int, user_id: int, role: Role) -> bool:
     )
 
 
+def change_details(tx: Tx, tenant_id: int, user_id: int, name: str | None, phone: str | None) -> list[str] | None:
+    """Change name and phone of a member of staff. Call field_encryption.preload_keys before the transaction.
+
+    Args:
+        name, phone: None leaves it as it is.
+
+    Returns:
+        The names of the fields that are different now; None if the tenant has no such member of staff.
+
+    Raises:
+        mysql.DuplicateKeyError: key "phone" if the tenant has another member of staff with this phone.
+    """
+    row = tx.fetch_one(
+        "SELECT name, phone_blind FROM staff WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s FOR UPDATE",
+        user_id=user_id,
+        tenant_id=tenant_id,
+    )
+    if row is None:
+        return None
+    columns: dict[str, str | bytes] = {}
+    if name and name != row["name"]:
+        columns["name"] = name
+    if phone and (phone_blind := phones.compute_blind_index(tenant_id, phone)) != row["phone_blind"]:
+        columns["phone_blind"] = phone_blind
+        columns["phone_sealed"] = phones.seal(tenant_id, TABLE_NAME, user_id, phone) or b""
+    if columns:
+        assignments = ", ".join(f"{column} = %({column})s" for column in columns)
+        tx.execute(
+            f"UPDATE staff SET {assignments} WHERE user_id = %(user_id)s AND tenant_id = %(tenant_id)s",
+            user_id=user_id,
+            tenant_id=tenant_id,
+            **columns,
+        )
+    return [one for one in ("name", "phone") if one in columns or f"{one}_blind" in columns]
+
+
 def set_disabled(tx: Tx, tenant_id: int, user_id: int, disabled: bool) -> bool:
     """Disable or enable a member of staff; return False if the tenant has no such member of staff.
 

@@ -21,6 +21,7 @@ from chalicelib.staff.access_models import (
 )
 from chalicelib.staff.models import ChangeStaffPasswordRequest, StaffSignInRequest, StaffSignInResponse
 from chalicelib.staff.staff_models import (
+    ChangeStaffDetailsRequest,
     ChangeStaffRoleRequest,
     CreateStaffRequest,
     CreateStaffResponse,
@@ -142,6 +143,15 @@ def staff_role(caller: Caller, body: ChangeStaffRoleRequest) -> None:
     Takes effect on open sessions at once. Admins cannot change their own role.
     """
     staff_admin.change_role(caller, body)
+
+
+@routes.post("/pati_service/manager_service/staff_details", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)
+def staff_details(caller: Caller, body: ChangeStaffDetailsRequest) -> None:
+    """更改员工姓名和手机号
+
+    What is left out stays as it is. The new phone signs in from now on; open sessions stay.
+    """
+    staff_admin.change_details(caller, body)
 
 
 @routes.post("/pati_service/manager_service/staff_disable", callers=[Role.ADMIN], errors=NOT_FOUND_OR_CONFLICT)

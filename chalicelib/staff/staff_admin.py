@@ -16,6 +16,7 @@ from chalicelib.people import doctors, double_submission, formatting, phones, st
 from chalicelib.people.roles import PersonKind
 from chalicelib.staff import list_store, own_password
 from chalicelib.staff.staff_models import (
+    ChangeStaffDetailsRequest,
     ChangeStaffRoleRequest,
     CreateStaffRequest,
     CreateStaffResponse,
@@ -87,6 +88,27 @@ def change_role(caller: Caller, request: ChangeStaffRoleRequest) -> None:
     _update_staff(
         caller, request, lambda tx: _set_role(tx, caller.tenant_id, request), change="role", role=request.role
     )
+
+
+def change_details(caller: Caller, request: ChangeStaffDetailsRequest) -> None:
+    """Change name and phone of a member of staff. A repeated request changes nothing. Open sessions stay.
+
+    Raises:
+        ApiError: 404 if the tenant has no such member of staff, 409 if another one has the phone.
+    """
+    field_encryption.preload_keys()
+
+    def work(tx: Tx) -> None:
+        changed = staff.change_details(tx, caller.tenant_id, request.user_id, request.name, request.phone)
+        if changed is None:
+            raise ApiError(errors.NOT_FOUND, NOT_FOUND_TEXT)
+        if changed:  # the audit log contains no names and phones
+            _record(tx, caller, request.user_id, AuditAction.CHANGE_STAFF, change=" ".join(changed))
+
+    try:
+        mysql.run_transaction(work)
+    except mysql.DuplicateKeyError:
+        raise ApiError(errors.CONFLICT, "该手机号已有员工使用") from None
 
 
 def disable(caller: Caller, request: StaffReference) -> None:

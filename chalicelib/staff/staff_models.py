@@ -16,6 +16,7 @@ from chalicelib.http.fields import (
     SafeInt,
     StaffPassword,
     WireModel,
+    empty_to_none,
 )
 from chalicelib.http.file_fields import FileHints
 
@@ -55,6 +56,10 @@ class CreateStaffRequest(WireModel):
     password: StaffPassword
 
 
+OptionalName = Annotated[Name | None, BeforeValidator(empty_to_none)]
+OptionalStaffPhone = Annotated[Phone | None, BeforeValidator(empty_to_none)]
+
+
 class StaffReference(WireModel):
     """A member of staff."""
 
@@ -71,6 +76,13 @@ class ChangeStaffRoleRequest(StaffReference):
     """The new role of a member of staff."""
 
     role: StaffRoleName = Field(description=ROLE_DESCRIPTION, examples=["doctor"])
+
+
+class ChangeStaffDetailsRequest(StaffReference):
+    """The new name and phone of a member of staff; what is left out stays as it is."""
+
+    name: OptionalName = Field(None, description="空：不变", examples=["周医生"])
+    phone: OptionalStaffPhone = Field(None, description="登录用的手机号；空：不变", examples=[""])
 
 
 class ResetStaffPasswordRequest(StaffReference):

@@ -1,4 +1,4 @@
-"""Administration of staff: staff_list, staff, staff_role, staff_disable, staff_enable, staff_password."""
+"""Administration of staff: staff_list, and the endpoints that create and change staff (staff, staff_…)."""
 
 import json
 from functools import partial
@@ -9,6 +9,7 @@ import pytest
 from chalicelib.adapters import cache, mysql, redis
 from chalicelib.identity import tokens
 from tests.support import password_reset_races
+from tests.support.booking_client import list_rows
 from tests.support.client import ApiResponse, get, post
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
@@ -273,3 +274,40 @@ def test_invalid_id_is_named(hospital: Hospital, what: str) -> None:
 def test_invalid_change_is_named(hospital: Hospital, what: str, name: str, value: str) -> None:
     response = post_change(hospital.admin, what, hospital.chen.user_id, **{name: value})
     assert (response.status, response.error.partition("：")[0]) == (400, name)
+
+
+def test_name_and_phone_are_changed_and_the_new_phone_signs_in(hospital: Hospital) -> None:
+    user_id = create_staff(hospital.admin).data["user_id"]
+    new = {"name": "赵主任", "phone": "13900000010"}
+    for _ in range(2):  # a double click
+        assert post_change(hospital.admin, "details", user_id, **new).data is None
+    [listed] = list_staff(hospital.admin, name="赵").data["list"]
+    assert (listed["name"], listed["phone"]) == ("赵主任", "139****0010")
+    assert sign_in(hospital, "13900000010", ZHAO["password"]).status == 200
+    assert sign_in(hospital, ZHAO["phone"], ZHAO["password"]).status == 401
+    [entry] = [one for one in list_rows("audit_log", hospital) if b"name" in one["detail"].encode()]
+    assert (entry["action"], json.loads(entry["detail"])) == ("change_staff", {"change": "name phone"})
+
+
+def test_details_that_are_left_out_stay(hospital: Hospital) -> None:
+    user_id = create_staff(hospital.admin).data["user_id"]
+    for fields in ({}, {"name": "", "phone": ""}, {"name": ZHAO["name"]}):
+        assert post_change(hospital.admin, "details", user_id, **fields).status == 200
+    assert len([one for one in list_rows("audit_log", hospital) if one["action"] == "change_staff"]) == 1
+    assert post_change(hospital.admin, "details", user_id, name="赵主任").status == 200
+    assert sign_in(hospital, ZHAO["phone"], ZHAO["password"]).status == 200
+
+
+def test_details_that_are_rejected(hospital: Hospital, other_hospital: Hospital) -> None:
+    create_staff(hospital.admin)
+    chen = hospital.chen
+    taken = post_change(hospital.admin, "details", chen.user_id, name="新名", phone=ZHAO["phone"])
+    assert (taken.status, taken.error) == (409, "该手机号已有员工使用")
+    for name, values in (("name", ["x" * 65, "a\x00"]), ("phone", ["1", "+8613900000001", 12])):
+        for value in values:
+            response = post_change(hospital.admin, "details", chen.user_id, **{name: value})
+            assert (response.status, response.error.partition("：")[0]) == (400, name), value
+    assert post_change(other_hospital.admin, "details", chen.user_id, name="新名").status == 404
+    for person in (hospital.lin, chen, hospital.desk):
+        assert post_change(person, "details", chen.user_id, name="新名").status == 403
+    assert list_staff(hospital.admin, name="新名").data["total"] == 0
