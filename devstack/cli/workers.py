@@ -16,12 +16,21 @@ Services = Callable[[], AbstractContextManager[dict[str, str]]]
 ENVIRONMENTS = "DEVSTACK_WORKERS"  # a JSON list: the variables of each worker that differ
 MAX_WORKERS = 4
 MEMORY_PER_WORKER = 2 << 30  # bytes; a worker and its services use about half of that
+WORKERS_OPTION = re.compile(r"(?:-n|--numprocesses=)(\d+)")
 REPORTING_OPTION = re.compile(r"-q+|-v+|-r\w+|--(tb|durations|durations-min|color)=\S+")
 
 
 def is_whole_suite(arguments: list[str]) -> bool:
     """Return whether these pytest arguments only affect reporting and select no tests."""
     return all(REPORTING_OPTION.fullmatch(one) for one in arguments)
+
+
+def split_off_workers(arguments: list[str]) -> tuple[int | None, list[str]]:
+    """Return how many workers pytest's arguments demand (`-n2` or `-n 2`), None if they do not say, and the others."""
+    joined = re.sub(r"(^|\0)(-n|--numprocesses)\0", r"\1-n", "\0".join(arguments)).split("\0") if arguments else []
+    numbers = [int(found[1]) for one in joined if (found := WORKERS_OPTION.fullmatch(one))]
+    others = [one for one in joined if not WORKERS_OPTION.fullmatch(one)]
+    return (max(1, numbers[-1]) if numbers else None), others
 
 
 def count_workers() -> int:
@@ -34,14 +43,16 @@ def count_workers() -> int:
 def run_pytest(services: Services, arguments: list[str], selection: list[str] | None = None) -> int:
     """Run pytest on the whole suite, or on the selection that makes up a suite of its own; return its exit code.
 
-    A suite runs in several workers, unless DATABASE_URL or the like names an external service: workers that
-    share a service would delete one another's data. With arguments that select tests, it is one process.
+    A suite runs in several workers, a selection of tests in one, unless the arguments say how many. It is one if
+    DATABASE_URL or the like names an external service: workers that share a service would delete one another's data.
     """
+    demanded, arguments = split_off_workers(arguments)
     with ExitStack() as stack:
         environments = [stack.enter_context(services())]
         owns_all_services = len(control.load_services(Path(environments[0]["DEVSTACK_CONTROL"]))) == len(URL_VARIABLES)
-        if owns_all_services and is_whole_suite(arguments):
-            environments += [stack.enter_context(services()) for _ in range(count_workers() - 1)]
+        number = demanded or (count_workers() if is_whole_suite(arguments) else 1)
+        if owns_all_services:
+            environments += [stack.enter_context(services()) for _ in range(number - 1)]
         options = [*(selection or []), *build_worker_options(environments), *arguments]
         return foreground.run(["-m", "pytest", *options], build_environment(environments))
 

@@ -68,6 +68,21 @@ def test_other_arguments_run_in_one_process(arguments: list[str]) -> None:
     assert not workers.is_whole_suite(arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], (None, [])),
+        (["-q", "tests/booking"], (None, ["-q", "tests/booking"])),
+        (["-n0", "-q"], (1, ["-q"])),
+        (["tests/booking", "-n", "3"], (3, ["tests/booking"])),
+        (["--numprocesses=2", "-k", "not slow"], (2, ["-k", "not slow"])),
+    ],
+)
+def test_workers_that_arguments_demand(arguments: list[str], expected: tuple[int | None, list[str]]) -> None:
+    """pytest-xdist must not start workers of its own: they would share one database."""
+    assert workers.split_off_workers(arguments) == expected
+
+
 def test_one_environment_needs_no_workers() -> None:
     assert workers.build_worker_options(build_environments()[:1]) == []
 
