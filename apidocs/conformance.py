@@ -73,6 +73,8 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/book_service/pay/appo_order": "an unpaid booking",
     "/pati_service/wx/jsapi/paysign": "an order of WeChat Pay",
     "/pati_service/wechat/pay_conf": "keys of a merchant",
+    "/pati_service/wechat/fetch_bill": "a day of the last three months",
+    "/pati_service/wechat/resolve_difference": "a difference of a bill",
     **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "a signature of WeChat Pay"),
     CALLBACK_PATH: "a signature of WeChat",
     **dict.fromkeys(
@@ -174,6 +176,8 @@ RULES_BEYOND_SCHEMAS |= {
     CALLBACK_PATH: "WeChat has signed it",
     "/pati_service/wechat/callback_conf": "the key stands for 32 bytes, and is not a mask unless one is stored",
     "/pati_service/wechat/pay_conf": "the keys are valid for the version",
+    "/pati_service/wechat/pay_statements": "to_date is not before from_date, and less than 366 days later",
+    "/pati_service/wechat/fetch_bill": "date is in the past, and at most 89 days ago",
     "/pati_service/wx/jsapi/paysign": "tenantId is the caller's own",
     "/pati_service/wechat/conf": "app_secret is not a mask unless a secret is stored",
 }
