@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.aws import s3
-from chalicelib.admin import booking_list, failed_jobs, payment_lists, refund_requests
+from chalicelib.admin import booking_list, failed_jobs, payment_lists, ratings, refund_requests
 from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
 from chalicelib.admin.export_models import AuditExportQuery, ExportedAuditEntry, ListName
 from chalicelib.admin.job_models import FailedJob, FailedJobListQuery
 from chalicelib.admin.payment_models import ListedPayment, ListedRefund, PaymentListQuery, RefundListQuery
+from chalicelib.admin.ratings import ListedRating, RatingListQuery
 from chalicelib.admin.refund_models import ListedRefundRequest, RefundRequestListQuery
 from chalicelib.audit import audit_log
 from chalicelib.errors import ApiError
@@ -107,6 +108,8 @@ def _get_list(name: ListName) -> tuple[type[ListQuery], type[WireModel], ListFun
             return RefundRequestListQuery, ListedRefundRequest, refund_requests.list_requests
         case ListName.FAILED_JOBS:
             return FailedJobListQuery, FailedJob, failed_jobs.list_failed
+        case ListName.RATINGS:
+            return RatingListQuery, ListedRating, ratings.list_ratings
         case ListName.AUDIT_LOG:
             return AuditExportQuery, ExportedAuditEntry, _list_audit_entries
 

@@ -12,7 +12,7 @@ from chalicelib.http.pagination import ListQuery
 
 LISTS = (
     "booking_list 预约，payment_list 支付，refund_list 退款，refund_requests 退款申请，failed_jobs 失败的任务，"
-    "audit_log 操作日志"
+    "audit_log 操作日志，rating_list 评价"
 )
 
 
@@ -25,6 +25,7 @@ class ListName(StrEnum):
     REFUND_REQUESTS = "refund_requests"
     FAILED_JOBS = "failed_jobs"
     AUDIT_LOG = "audit_log"
+    RATINGS = "rating_list"
 
 
 class AuditExportQuery(ListQuery):

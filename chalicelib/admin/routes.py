@@ -1,6 +1,6 @@
 """Endpoints with which service staff and admins find what happened, so that nobody needs SQL."""
 
-from chalicelib.admin import booking_list, exports, failed_jobs, payment_lists, refund_requests
+from chalicelib.admin import booking_list, exports, failed_jobs, payment_lists, ratings, refund_requests
 from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
 from chalicelib.admin.export_models import ExportListRequest, ListExport
 from chalicelib.admin.job_models import DropJobRequest, FailedJob, FailedJobListQuery, RetryJobRequest
@@ -12,6 +12,7 @@ from chalicelib.admin.payment_models import (
     PaymentListQuery,
     RefundListQuery,
 )
+from chalicelib.admin.ratings import ListedRating, RatingListQuery
 from chalicelib.admin.refund_models import (
     ListedRefundRequest,
     RefundRequest,
@@ -164,3 +165,12 @@ def list_exports(caller: Caller) -> list[ListExport]:
     The caller's newest twenty, with links to those that are ready. A file is deleted a day after it was written.
     """
     return exports.list_own(caller)
+
+
+@routes.get("/pati_service/manager_service/rating_list", callers=[Role.ADMIN])
+def list_ratings(caller: Caller, query: RatingListQuery) -> ListPage[ListedRating]:
+    """评价列表
+
+    Patients' ratings of messages, the newest first, with the member of staff who wrote the message.
+    """
+    return ratings.list_ratings(caller.tenant_id, query)

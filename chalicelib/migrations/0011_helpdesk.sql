@@ -53,5 +53,8 @@ CREATE TABLE ratings (
     tenant_id        BIGINT NOT NULL,
     rating           TINYINT NOT NULL,  -- 1 helpful, -1 not helpful
     at               BIGINT NOT NULL,
-    PRIMARY KEY (conversation_id, seq, user_id)
+    rating_id        BIGINT NOT NULL AUTO_INCREMENT,  -- of lists: tells apart what was rated at one time
+    PRIMARY KEY (conversation_id, seq, user_id),
+    UNIQUE KEY rating_id (rating_id),
+    KEY by_time (tenant_id, at, rating_id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -71,7 +71,9 @@ def test_bookings_are_exported_with_chinese_titles(hospital: Hospital) -> None:
     assert (exported["export_id"], exported["rows"], exported["truncated"]) == (found["export_id"], 1, False)
 
 
-@pytest.mark.parametrize("name", ["payment_list", "refund_list", "refund_requests", "failed_jobs", "audit_log"])
+@pytest.mark.parametrize(
+    "name", ["payment_list", "refund_list", "refund_requests", "failed_jobs", "rating_list", "audit_log"]
+)
 def test_each_list_can_be_exported(hospital: Hospital, name: str) -> None:
     request(hospital.admin, name)
     run_jobs(hospital)
