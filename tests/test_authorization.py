@@ -108,6 +108,7 @@ CALLERS = {
             "POST /pati_service/wechat/pay_conf",
             "POST /pati_service/wechat/service_info",
             "GET /pati_service/wechat/callback_conf",
+            "POST /pati_service/wechat/subscription_template",
             "POST /pati_service/wechat/callback_conf",
         ),
         frozenset([Role.ADMIN]),
@@ -202,6 +203,7 @@ CALLERS = {
         ),
         frozenset([Role.PATIENT, Role.LIMITED]),
     ),
+    "GET /pati_service/wechat/subscription_templates": frozenset([Role.PATIENT, Role.ADMIN]),
     "GET /pati_service/wechat/bar_code_link": frozenset([Role.PATIENT, Role.SERVICE_STAFF, Role.ADMIN]),
     "GET /msg_service/msg/unread_count": frozenset([Role.PATIENT, Role.DOCTOR, Role.SERVICE_STAFF, Role.ADMIN]),
 }

@@ -107,6 +107,20 @@ def send_template(token: str, message: Json) -> int:
     return _parse_msg_id(_call("POST", "/cgi-bin/message/template/send", {"access_token": token}, message))
 
 
+def fetch_subscription_templates(token: str) -> dict[str, str]:
+    """Return the contents of the account's subscription templates by their ids."""
+    response = _call("GET", "/wxaapi/newtmpl/gettemplate", {"access_token": token})
+    return _parse_response(lambda: {str(one["priTmplId"]): str(one["content"]) for one in response["data"]})
+
+
+def send_subscription(token: str, message: Json) -> int:
+    """Send a subscription message and return its msg_id, 0 if WeChat gives none.
+
+    Source: https://developers.weixin.qq.com/doc/service/api/notify/notify/api_sendnewsubscribemsg
+    """
+    return _parse_msg_id(_call("POST", "/cgi-bin/message/subscribe/bizsend", {"access_token": token}, message))
+
+
 def build_authorize_url(app_id: str, page: str, state: str) -> str:
     """Return the address that identifies a visitor; WeChat redirects them back to `page` with `code` and `state`."""
     # WeChat's app rejects any other order of the parameters.

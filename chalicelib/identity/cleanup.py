@@ -25,6 +25,7 @@ EXPIRED_ROWS_SQL = (
     "DELETE FROM wechat_callbacks WHERE received_at < %(before)s",
     "DELETE FROM wechat_receipts WHERE created_at < %(before)s",
     "DELETE FROM booking_notifications WHERE created_at < %(bound_before)s",
+    "DELETE FROM wechat_subscription_credits WHERE changed_at < %(bound_before)s",
     "DELETE FROM wechat_openids WHERE bound_at < %(bound_before)s",
 )
 

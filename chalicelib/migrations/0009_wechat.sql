@@ -64,6 +64,28 @@ CREATE TABLE wechat_receipts (
     KEY by_age (created_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
+-- The account's subscription template for each kind of message, which is used while the user has a credit for it.
+CREATE TABLE wechat_subscription_templates (
+    tenant_id       BIGINT NOT NULL,
+    wech_temp_type  TINYINT NOT NULL,  -- the kind, as in bas_tenant_wechat_template
+    template_id     VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    changed_by      BIGINT NOT NULL,  -- user_id
+    changed_at      BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, wech_temp_type)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Consents of users to one subscription message each.
+CREATE TABLE wechat_subscription_credits (
+    tenant_id    BIGINT NOT NULL,
+    openid       VARBINARY(128) NOT NULL,
+    template_id  VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    credits      INT NOT NULL,
+    last_key     VARBINARY(160) NOT NULL DEFAULT '',  -- of the message that used the latest one
+    changed_at   BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, openid, template_id),
+    KEY by_age (changed_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
 -- OAuth `state` values. Each can be used once, by the session that requested it.
 CREATE TABLE wechat_states (
     state_hash  BINARY(32) PRIMARY KEY,

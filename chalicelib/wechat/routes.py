@@ -178,6 +178,24 @@ def oauth_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     return oauth.handle_callback(caller, query)
 
 
+@routes.get("/pati_service/wechat/subscription_templates", callers=[Role.PATIENT, Role.ADMIN])
+def list_subscription_templates(caller: Caller) -> list[Template]:
+    """订阅通知模板
+
+    For `wx-open-subscribe` on the pages: each consent permits one message of this kind.
+    """
+    return template_settings.list_subscriptions(caller)
+
+
+@routes.post("/pati_service/wechat/subscription_template", callers=[Role.ADMIN])
+def save_subscription_template(caller: Caller, body: SaveTemplateRequest) -> None:
+    """订阅通知模板保存
+
+    Needs the callback URL: WeChat reports there what users consent to. With an empty wech_temp_id there is none.
+    """
+    template_settings.save_subscription(caller, body)
+
+
 @routes.get("/pati_service/wechat/callback_conf", callers=[Role.ADMIN])
 def get_callback_conf(caller: Caller) -> CallbackConf:
     """微信消息推送（服务器配置）获取

@@ -4,7 +4,7 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.identity.callers import Caller
 from chalicelib.wechat.models import AccountTemplate, SaveTemplateRequest, Template, Templates
-from chalicelib.wechat_account import account, credentials, templates
+from chalicelib.wechat_account import account, credentials, subscriptions, templates
 from chalicelib.wechat_account.templates import TemplateKind
 
 
@@ -14,6 +14,20 @@ def list_all(caller: Caller) -> list[Template]:
         Template(wech_temp_type=choice.kind, wech_temp_id=choice.template_id)
         for choice in templates.list_all(mysql.autocommit, caller.tenant_id)
     ]
+
+
+def list_subscriptions(caller: Caller) -> list[Template]:
+    """Return the subscription templates, for which the pages ask users for their consent."""
+    return [
+        Template(wech_temp_type=choice.kind, wech_temp_id=choice.template_id)
+        for choice in subscriptions.list_all(mysql.autocommit, caller.tenant_id)
+    ]
+
+
+def save_subscription(caller: Caller, choice: SaveTemplateRequest) -> None:
+    """Choose the subscription template for a kind of message, or none."""
+    kind = TemplateKind(choice.wech_temp_type)
+    subscriptions.save(mysql.autocommit, caller.tenant_id, kind, choice.wech_temp_id, caller.user_id, clock.now())
 
 
 def list_at_wechat(caller: Caller) -> Templates:

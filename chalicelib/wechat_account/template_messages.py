@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.adapters import cache, mysql, wechat_api
 from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.people import tenants
-from chalicelib.wechat_account import account, credentials, openids, template_fields, templates
+from chalicelib.wechat_account import account, credentials, openids, subscriptions, template_fields, templates
 from chalicelib.wechat_account.account import OfficialAccount
 from chalicelib.wechat_account.templates import TemplateKind
 
@@ -18,7 +18,7 @@ UNKNOWN_TEMPLATE_ERRCODE = 40037
 INVALID_FIELD_ERRCODE = 47003
 # Retrying does not help: unknown openid or template, a user who does not follow the account or has turned messages off,
 # fields that WeChat does not accept.
-PERMANENT_ERRCODES = frozenset({40003, UNKNOWN_TEMPLATE_ERRCODE, 43004, 43101, INVALID_FIELD_ERRCODE})
+PERMANENT_ERRCODES = frozenset({40003, UNKNOWN_TEMPLATE_ERRCODE, 43004, 43101, 43107, INVALID_FIELD_ERRCODE})
 CONTENT_TTL_SECONDS = 600  # of a template's content in the cache
 
 
@@ -43,13 +43,17 @@ def send(
     official_account = account.find(tenant_id)
     if official_account is None:
         return None
-    template_id = templates.find_id(mysql.autocommit, tenant_id, kind)
     openid = openids.find_for_account(mysql.autocommit, tenant_id, user_id, official_account.app_id)
+    all_values = {"hospital": tenants.get_name(mysql.autocommit, tenant_id), **values}
+    if openid:
+        msg_id = _try_subscription(official_account, openid, kind, all_values, page, dedup_key)
+        if msg_id is not None:
+            return msg_id
+    template_id = templates.find_id(mysql.autocommit, tenant_id, kind)
     if not (template_id and openid) or openids.has_unfollowed(mysql.autocommit, tenant_id, openid):
         return None
     try:
         content = _get_content(official_account, template_id)
-        all_values = {"hospital": tenants.get_name(mysql.autocommit, tenant_id), **values}
         message = {
             "touser": openid,
             "template_id": template_id,
@@ -61,6 +65,46 @@ def send(
     except WechatApiError as error:
         if error.errcode not in PERMANENT_ERRCODES:
             raise
+        logger.warning("wechat message rejected", extra={"ids": {"kind": kind, "errcode": error.errcode}})
+        return None
+
+
+def _try_subscription(
+    official_account: OfficialAccount,
+    openid: str,
+    kind: TemplateKind,
+    values: Mapping[str, str],
+    page: str,
+    dedup_key: str,
+) -> int | None:
+    """Send a subscription message if the user has consented to one; return its number, None if it was not sent.
+
+    The credit is used before. If it is not known whether WeChat has accepted the message, a retry sends none.
+
+    Raises:
+        WechatApiError, ApiError: if the call is to be retried.
+    """
+    tenant_id = official_account.tenant_id
+    template_id = subscriptions.find_id(mysql.autocommit, tenant_id, kind)
+    credit = (tenant_id, openid, template_id)
+    if not template_id or not subscriptions.use_credit(mysql.autocommit, *credit, dedup_key):
+        return None
+    try:
+        contents = credentials.call_with_token(official_account, wechat_api.fetch_subscription_templates)
+        if template_id not in contents:
+            raise WechatApiError(UNKNOWN_TEMPLATE_ERRCODE)
+        message = {
+            "touser": openid,
+            "template_id": template_id,
+            "page": official_account.base_url + page,
+            "data": template_fields.build_data(contents[template_id], values),
+        }
+        return credentials.call_with_token(official_account, lambda token: wechat_api.send_subscription(token, message))
+    except WechatApiError as error:
+        if error.errcode not in PERMANENT_ERRCODES:
+            subscriptions.return_credit(mysql.autocommit, *credit)
+            raise
+        subscriptions.clear_credits(mysql.autocommit, *credit)
         logger.warning("wechat message rejected", extra={"ids": {"kind": kind, "errcode": error.errcode}})
         return None
 

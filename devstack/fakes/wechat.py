@@ -53,6 +53,8 @@ class WeChat:
     snapshot_openids: set[str] = field(default_factory=set)
     forced_refreshes: dict[str, list[float]] = field(default_factory=dict)
     templates: dict[str, str] = field(default_factory=lambda: dict(wechat_endpoints.TEMPLATES))  # id to content
+    subscription_templates: dict[str, str] = field(default_factory=dict)  # id to content
+    consents: Counter[tuple[str, str]] = field(default_factory=Counter)  # of openid and subscription template
     followers: set[str] | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)

@@ -161,6 +161,31 @@ def send_template_message(wechat: "WeChat", query: dict[str, str], body: bytes) 
     return {"errcode": 0, "errmsg": "ok", "msgid": len(wechat.sent)}
 
 
+def list_subscription_templates(wechat: "WeChat", query: dict[str, str], _: bytes) -> Json:
+    """Return the account's subscription templates."""
+    require_access_token(wechat, query)
+    listed = [{"priTmplId": key, "content": text, "type": 2} for key, text in wechat.subscription_templates.items()]
+    return {"errcode": 0, "errmsg": "ok", "data": listed}
+
+
+def send_subscription_message(wechat: "WeChat", query: dict[str, str], body: bytes) -> Json:
+    """Validate a message, use the recipient's consent, and store the message."""
+    app_id, message = require_access_token(wechat, query), json.loads(body)
+    if message.get("template_id") not in wechat.subscription_templates:
+        raise WeChatError(40037)
+    for name in FIELD_PLACEHOLDER.findall(wechat.subscription_templates[message["template_id"]]):
+        check_field(name, message.get("data", {}).get(name, {}).get("value", ""))
+    consent = (message.get("touser"), message["template_id"])
+    if wechat.consents[consent] < 1:
+        raise WeChatError(43101)
+    wechat.consents[consent] -= 1
+    wechat.sent.append({**message, "app_id": app_id})
+    wechat.on_send(
+        f"  WeChat 订阅 to {message['touser']}: {'，'.join(one['value'] for one in message['data'].values())}"
+    )
+    return {"errcode": 0, "errmsg": "ok", "msgid": len(wechat.sent)}
+
+
 def check_field(name: str, value: str) -> None:
     """Validate the value of a template field.
 
@@ -209,4 +234,6 @@ HANDLERS: dict[tuple[str, str], Callable[["WeChat", dict[str, str], bytes], Json
     ("GET", "/connect/oauth2/authorize"): authorize,
     ("GET", "/cgi-bin/template/get_all_private_template"): list_templates,
     ("POST", "/cgi-bin/message/template/send"): send_template_message,
+    ("GET", "/wxaapi/newtmpl/gettemplate"): list_subscription_templates,
+    ("POST", "/cgi-bin/message/subscribe/bizsend"): send_subscription_message,
 }
