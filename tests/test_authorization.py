@@ -69,6 +69,7 @@ CALLERS = {
             f"POST {MANAGER}/retry_job",
             f"POST {MANAGER}/drop_job",
             f"POST {MANAGER}/export_list",
+            f"POST {MANAGER}/unlock_sign_in",
             f"GET {MANAGER}/rating_list",
             f"GET {MANAGER}/list_exports",
             f"POST {MANAGER}/approve_refund",

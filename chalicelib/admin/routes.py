@@ -1,6 +1,6 @@
 """Endpoints with which service staff and admins find what happened, so that nobody needs SQL."""
 
-from chalicelib.admin import booking_list, exports, failed_jobs, payment_lists, ratings, refund_requests
+from chalicelib.admin import booking_list, exports, failed_jobs, payment_lists, ratings, refund_requests, sign_in_locks
 from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
 from chalicelib.admin.export_models import ExportListRequest, ListExport
 from chalicelib.admin.job_models import DropJobRequest, FailedJob, FailedJobListQuery, RetryJobRequest
@@ -21,6 +21,7 @@ from chalicelib.admin.refund_models import (
     RefundRules,
     RejectRefundRequest,
 )
+from chalicelib.admin.sign_in_locks import UnlockSignInRequest
 from chalicelib.errors import CONFLICT, NOT_FOUND
 from chalicelib.http.pagination import ListPage
 from chalicelib.http.routing import IdempotencyKeyHeader, Routes
@@ -174,3 +175,12 @@ def list_ratings(caller: Caller, query: RatingListQuery) -> ListPage[ListedRatin
     Patients' ratings of messages, the newest first, with the member of staff who wrote the message.
     """
     return ratings.list_ratings(caller.tenant_id, query)
+
+
+@routes.post("/pati_service/manager_service/unlock_sign_in", callers=[Role.ADMIN], errors=[NOT_FOUND])
+def unlock_sign_in(caller: Caller, body: UnlockSignInRequest) -> None:
+    """解除登录锁定
+
+    Of an account or a member of staff, after too many wrong passwords. Lifting it again changes nothing.
+    """
+    sign_in_locks.unlock(caller, body)

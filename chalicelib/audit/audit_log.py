@@ -57,6 +57,7 @@ class AuditAction(StrEnum):
     SETTLE_REFUND = "settle_refund"
     CHANGE_REFUND_RULES = "change_refund_rules"
     EXPORT_LIST = "export_list"
+    UNLOCK_SIGN_IN = "unlock_sign_in"
     PUBLISH_PRIVACY_NOTICE = "publish_privacy_notice"
     RESOLVE_DIFFERENCE = "resolve_difference"
     FETCH_BILL = "fetch_bill"
