@@ -136,6 +136,11 @@ def _mark_revoked(tx: mysql.Tx, tenant_id: int, key_id: int, actor: str) -> None
         key_id=key_id,
         tenant_id=tenant_id,
     )
+    tx.execute(  # as the sessions of the key, its openids end, also where they wait to prove whose an account is
+        "DELETE FROM wechat_openids WHERE tenant_id = %(tenant_id)s AND key_id = %(key_id)s",
+        tenant_id=tenant_id,
+        key_id=key_id,
+    )
     audit_log.insert_entry(tx, tenant_id, actor, audit_log.AuditAction.REVOKE_KEY, f"key:{key_id}")
 
 

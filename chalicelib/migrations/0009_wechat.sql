@@ -103,9 +103,11 @@ CREATE TABLE wechat_openids (
     user_id     BIGINT NOT NULL,
     app_id      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     openid      VARBINARY(128) NOT NULL,
+    key_id      BIGINT NULL,  -- the internal key that has begun the session; the row is deleted with its revocation
     bound_at    BIGINT NOT NULL,
     unfollowed_at  BIGINT NULL,  -- when WeChat reported that the user does not follow the account any more
     KEY by_account (tenant_id, user_id, bound_at),
     KEY by_openid (tenant_id, openid),
+    KEY by_key (key_id),
     KEY by_age (bound_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;

@@ -39,8 +39,8 @@ def create_authorize_url(caller: Caller, query: OAuthUrlQuery) -> OAuthUrl:
 def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
     """Bind the openid that a code stands for to the caller's session.
 
-    A limited session is confirmed by it if the openid was bound to the account before, and binds no other: it would
-    receive the messages of a stranger.
+    A limited session is confirmed by it if the openid was bound to the account before, by a session that no internal
+    key has begun, and binds no other: it would receive the messages of a stranger.
 
     Raises:
         ApiError: 400 if state or code is not valid, 403 for another openid in a limited session, 404 without an
@@ -76,7 +76,7 @@ def _bind(tx: Tx, caller: Caller, app_id: str, openid: str) -> None:
             text = "该微信没有绑定过此账号，请用就诊人的证件号码确认，或到医院前台办理"
             raise ApiError(errors.VERIFICATION_REQUIRED, text)
         confirmations.confirm_own(tx, caller, "wechat")
-    openids.bind(tx, tenant_id, user_id, _get_token_hash(caller), app_id, openid)
+    openids.bind(tx, tenant_id, user_id, _get_token_hash(caller), app_id, openid, key_id=caller.key_id)
 
 
 def _fetch_openid(official_account: OfficialAccount, code: str) -> str:

@@ -4,6 +4,8 @@ import hashlib
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
+from chalicelib.identity.tokens import VALID_TOKENS_SQL
+from chalicelib.people.roles import Role
 
 STATE_LIFETIME = 10 * 60 * clock.SECOND  # WeChat's codes are valid for five minutes
 
@@ -40,12 +42,16 @@ def consume_state(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str, state:
     return deleted == 1
 
 
-def bind(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, openid: str) -> None:
-    """Bind an openid to a session and unbind it from the sessions of other users."""
+def bind(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, openid: str, *, key_id: int = 0) -> None:
+    """Bind an openid to a session and unbind it from the sessions of other users.
+
+    Args:
+        key_id: the internal key that has begun the session, 0 after a sign-in.
+    """
     # The lock serialises bindings of a hospital: otherwise two users could both keep the openid.
     tx.fetch_value("SELECT 1 FROM tenants WHERE tenant_id = %(tenant_id)s FOR UPDATE", tenant_id=tenant_id)
     _unbind_others(tx, tenant_id, user_id, app_id, openid)
-    _upsert(tx, tenant_id, user_id, token_hash, app_id, openid)
+    _upsert(tx, tenant_id, user_id, token_hash, app_id, openid, key_id)
 
 
 def _unbind_others(tx: Tx, tenant_id: int, user_id: int, app_id: str, openid: str) -> None:
@@ -61,11 +67,11 @@ def _unbind_others(tx: Tx, tenant_id: int, user_id: int, app_id: str, openid: st
     )
 
 
-def _upsert(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, openid: str) -> None:
+def _upsert(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str, openid: str, key_id: int) -> None:
     tx.execute(
         """
-        INSERT INTO wechat_openids (token_hash, tenant_id, user_id, app_id, openid, bound_at)
-        VALUES (%(token_hash)s, %(tenant_id)s, %(user_id)s, %(app_id)s, %(openid)s, %(now)s)
+        INSERT INTO wechat_openids (token_hash, tenant_id, user_id, app_id, openid, key_id, bound_at)
+        VALUES (%(token_hash)s, %(tenant_id)s, %(user_id)s, %(app_id)s, %(openid)s, %(key_id)s, %(now)s)
         ON DUPLICATE KEY UPDATE app_id = %(app_id)s, openid = %(openid)s, bound_at = %(now)s
         """,
         token_hash=token_hash,
@@ -73,17 +79,21 @@ def _upsert(tx: Tx, tenant_id: int, user_id: int, token_hash: bytes, app_id: str
         user_id=user_id,
         app_id=app_id,
         openid=openid.encode(),
+        key_id=key_id or None,
         now=clock.now(),
     )
 
 
 def was_bound_before(tx: Tx, tenant_id: int, user_id: int, app_id: str, openid: str, before: int) -> bool:
-    """Return whether an openid was bound to a session of a user before an instant."""
+    """Return whether an openid was bound to a session of a user before an instant.
+
+    One that an internal key has begun does not count: it proves nothing about its user.
+    """
     found = tx.fetch_value(
         """
         SELECT 1 FROM wechat_openids
         WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND app_id = %(app_id)s AND openid = %(openid)s
-          AND bound_at < %(before)s LIMIT 1
+          AND bound_at < %(before)s AND key_id IS NULL LIMIT 1
         """,
         tenant_id=tenant_id,
         user_id=user_id,
@@ -120,16 +130,17 @@ def find_for_session(tx: Tx, tenant_id: int, token_hash: bytes, app_id: str) -> 
 def find_for_account(tx: Tx, tenant_id: int, user_id: int, app_id: str) -> str:
     """Return the openid bound most recently to a valid session of a user, "" if none is."""
     openid: bytes | None = tx.fetch_value(
-        """
-        SELECT o.openid FROM wechat_openids o JOIN tokens t ON t.token_hash = o.token_hash
+        f"""
+        SELECT o.openid FROM wechat_openids o
         WHERE o.tenant_id = %(tenant_id)s AND o.user_id = %(user_id)s AND o.app_id = %(app_id)s
-          AND t.revoked_at IS NULL AND t.expires_at > %(now)s
+          AND EXISTS (SELECT 1 FROM {VALID_TOKENS_SQL} AND t.token_hash = o.token_hash)
         ORDER BY o.bound_at DESC LIMIT 1
         """,
         tenant_id=tenant_id,
         user_id=user_id,
         app_id=app_id,
         now=clock.now(),
+        admin=Role.ADMIN,
     )
     return openid.decode() if openid else ""
 

@@ -8,12 +8,13 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
-from chalicelib.identity import tokens
+from chalicelib.identity import internal_keys, tokens
 from chalicelib.people.roles import Role
 from chalicelib.wechat_account import openids
 from devstack.fakes import wechat as fake
 from devstack.fakes.wechat import WeChat
-from tests.support.client import ApiResponse, get
+from tests.support.booking_client import list_rows
+from tests.support.client import ApiResponse, get, post
 from tests.support.factories import Hospital, Person
 from tests.support.threads import run_in_threads
 from tests.support.wechat_client import APP_ID, SITE_URL, WECHAT_PATH, configure, run_overlapping
@@ -49,6 +50,12 @@ def find_openid(person: Person, app_id: str = APP_ID) -> str:
 
 def create_second_session(person: Person) -> Person:
     return person.with_token(tokens.issue(person.tenant_id, person.principal, Role.PATIENT))
+
+
+def create_session_of_key(hospital: Hospital, person: Person) -> Person:
+    """Return a patient with a token that the hospital's internal key has issued."""
+    headers = {"X-Internal-Key": hospital.internal_key}
+    return person.with_token(str(post("/inner/get_token", headers=headers, session=person.principal, platform=1).data))
 
 
 def test_authorization_binds_the_openid(configured_hospital: Hospital, lin: Person, wechat: WeChat) -> None:
@@ -214,6 +221,22 @@ def test_messages_go_to_the_newest_openid_of_a_valid_session(configured_hospital
     assert find_openid(configured_hospital.lin) == LIN_OPENID
     tokens.revoke_by_hash(tokens.hash_token(configured_hospital.lin.token))
     assert find_openid(configured_hospital.lin) == ""
+
+
+def test_revocation_of_a_key_ends_the_openids_of_its_sessions(
+    configured_hospital: Hospital, lin: Person, wechat: WeChat
+) -> None:
+    bind(lin, wechat)
+    of_key = create_session_of_key(configured_hospital, lin)
+    bind(of_key, wechat, WANG_OPENID)
+    assert find_openid(lin) == WANG_OPENID
+    [key] = internal_keys.list_all(mysql.autocommit, lin.tenant_id)
+    internal_keys.revoke(lin.tenant_id, key.key_id, configured_hospital.admin.principal)
+    assert find_openid(lin) == LIN_OPENID
+    assert [row["openid"].decode() for row in list_rows("wechat_openids", configured_hospital)] == [LIN_OPENID]
+    late = (lin.tenant_id, lin.user_id, tokens.hash_token(of_key.token), APP_ID, WANG_OPENID)
+    mysql.run_transaction(lambda tx: openids.bind(tx, *late, key_id=key.key_id))  # of a request that had begun before
+    assert find_openid(lin) == LIN_OPENID
 
 
 def test_openid_of_an_expired_session_is_unused(

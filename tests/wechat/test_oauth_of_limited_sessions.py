@@ -9,7 +9,16 @@ from tests.support.account_client import get_account, limit, list_audit
 from tests.support.accounts_client import MEMBERS
 from tests.support.client import get
 from tests.support.factories import Hospital, Person
-from tests.wechat.test_oauth import LIN_OPENID, WANG_OPENID, authorize, bind, find_openid, request_url, submit_callback
+from tests.wechat.test_oauth import (
+    LIN_OPENID,
+    WANG_OPENID,
+    authorize,
+    bind,
+    create_session_of_key,
+    find_openid,
+    request_url,
+    submit_callback,
+)
 
 pytestmark = pytest.mark.store
 
@@ -52,3 +61,14 @@ def test_openid_that_was_bound_after_the_limit_does_not_count(limited: Person, w
     """A session that was open then, such as one of the hospital's system, may have bound it."""
     bind(limited.with_token(tokens.issue(limited.tenant_id, limited.principal, limited.role)), wechat, WANG_OPENID)
     assert submit_callback(limited, authorize(request_url(limited), wechat, WANG_OPENID)).status == 403
+
+
+def test_openid_that_the_session_of_a_key_has_bound_does_not_count(
+    configured_hospital: Hospital, lin: Person, wechat: WeChat
+) -> None:
+    """Whoever has the key can begin such a session: it proves nothing about the account."""
+    of_key = create_session_of_key(configured_hospital, lin)
+    bind(of_key, wechat)
+    limit(lin)
+    token = tokens.issue_in_transaction(mysql.autocommit, lin.tenant_id, lin.principal, lin.role, is_limited=True)
+    assert submit_callback(lin.with_token(token), authorize(request_url(lin.with_token(token)), wechat)).status == 403
