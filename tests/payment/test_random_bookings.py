@@ -59,6 +59,7 @@ class World:
     chance: random.Random
     notifications: list[SignedMessage] = field(default_factory=list)  # of payments, not delivered yet
     done: Counter[str] = field(default_factory=Counter)  # successful steps
+    accepted: set[int] = field(default_factory=set)  # bookings that patients have confirmed
 
     @property
     def hospital(self) -> Hospital:
@@ -130,12 +131,14 @@ class World:
         """Accept or decline an alternative, or choose another slot."""
         department, choice = self.checkout.department, self.chance.randint(0, 2)
         if choice == 0:
-            return self._change_open(department.accept_alternative)
+            return self._change_open(lambda person, one: self._accept(department.accept_alternative(person, one), one))
         if choice == 1:
             return self._change_open(department.decline_alternative)
         schedule_id, serial_no = self.choose_slot()
         return self._change_open(
-            lambda person, one: department.accept_alternative(person, one, scheduleId=schedule_id, serialNo=serial_no)
+            lambda person, one: self._accept(
+                department.accept_alternative(person, one, scheduleId=schedule_id, serialNo=serial_no), one
+            )
         )
 
     def lapse(self) -> bool:
@@ -152,7 +155,8 @@ class World:
 
     def offer(self) -> bool:
         offering.offer_all()
-        return self._change(self.checkout.department.confirm)
+        confirm = self.checkout.department.confirm
+        return self._change(lambda person, one: self._accept(confirm(person, one), one))
 
     def refund_part(self) -> bool:
         book_id = self._choose_book_id(self.list_live())
@@ -218,8 +222,17 @@ class World:
             "a patient has two bookings in a half-day": (
                 len({(one["pati_id"], one["day"], one["half_day"]) for one in live}) != len(live)
             ),
+            "a confirmed booking has lapsed": any(one["cancelled_for"] == "lapsed" for one in self._list_accepted()),
+            "a confirmed booking is to be confirmed": any(one["confirm_by"] for one in self._list_accepted()),
         }
         return [name for name, is_wrong in problems.items() if is_wrong]
+
+    def _list_accepted(self) -> list[Row]:
+        return [one for one in list_rows("bookings", self.hospital) if one["book_id"] in self.accepted]
+
+    def _accept(self, response: ApiResponse, book_id: str) -> ApiResponse:
+        self.accepted |= {int(book_id)} if response.status == 200 else set()
+        return response
 
     def _change(self, call: Any) -> bool:
         return self._change_one_of(self.list_live(), call)

@@ -21,7 +21,7 @@ from chalicelib.booking.closures.models import (
     AlternativeSlot,
     BookIdQuery,
 )
-from chalicelib.booking.reservations import cancellation, rescheduling
+from chalicelib.booking.reservations import cancellation, deadlines, rescheduling
 from chalicelib.booking.reservations.models import BookId, RescheduleRequest, RescheduleResult
 from chalicelib.booking.schedules import rule_store, slots
 from chalicelib.booking.schedules.slots import Schedule
@@ -160,14 +160,21 @@ def _require_choosable(tx: Tx, caller: Caller, book_id: int, slot: tuple[int, in
 
 
 def _close_accepted(tx: Tx, caller: Caller, book_id: int) -> None:
-    _, alternative = _lock_own(tx, caller, book_id)
-    alternative_store.close(tx, alternative, AlternativeState.ACCEPTED)
+    booking, alternative = _lock_own(tx, caller, book_id)
+    _close_as_accepted(tx, booking, alternative)
 
 
 def _accept_held(tx: Tx, caller: Caller, book_id: int) -> Booking:
     booking, alternative = _require_acceptable(tx, caller, book_id)
-    alternative_store.close(tx, alternative, AlternativeState.ACCEPTED)
+    _close_as_accepted(tx, booking, alternative)
     return booking
+
+
+def _close_as_accepted(tx: Tx, booking: Booking, alternative: Alternative) -> None:
+    """Close an open alternative; the time to pay begins. No effect on one that is closed."""
+    if alternative.state == AlternativeState.OPEN:
+        deadlines.confirm(tx, booking, rule_store.load(tx, booking.tenant_id))
+        alternative_store.close(tx, alternative, AlternativeState.ACCEPTED)
 
 
 def _decline(tx: Tx, caller: Caller, book_id: int) -> Booking | None:
@@ -197,8 +204,12 @@ def _lapse(tx: Tx, expired: Alternative) -> Booking | None:
         cancellation.cancel(tx, booking, CancellationReason.STOPPED, None, EventType.ALTERNATIVE_LAPSED)
         alternative_store.close(tx, expired, AlternativeState.LAPSED)
         return booking
-    is_cancelled = booking.status == BookingStatus.CANCELLED
-    alternative_store.close(tx, expired, AlternativeState.ENDED if is_cancelled else AlternativeState.ACCEPTED)
+    if booking.status == BookingStatus.CANCELLED:
+        alternative_store.close(tx, expired, AlternativeState.ENDED)
+    elif expired.kind == AlternativeKind.HELD:  # rescheduled meanwhile
+        _close_as_accepted(tx, booking, expired)
+    else:
+        alternative_store.close(tx, expired, AlternativeState.ACCEPTED)
     return None
 
 

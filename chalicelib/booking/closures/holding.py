@@ -1,7 +1,8 @@
 """Hold another slot for the patient of a stopped schedule.
 
 The booking itself is moved to the slot, as by rescheduling, so that its payment stays and no other row can hold the
-slot. Unless the patient accepts it in time, the booking is cancelled and refunded. Under its lock a booking is either
+slot. Unless the patient accepts it in time, the booking is cancelled and refunded; its own deadlines, to confirm and to
+pay, do not apply meanwhile. Under its lock a booking is either
 moved or cancelled, so a job that was interrupted holds one slot for each patient when it is repeated.
 """
 
@@ -18,7 +19,14 @@ from chalicelib.billing.bookings import Booking, BookingStatus
 from chalicelib.booking.calendar import availability, calendar_store
 from chalicelib.booking.closures import alternative_store
 from chalicelib.booking.closures.alternative_store import AlternativeKind, StoppedBooking
-from chalicelib.booking.reservations import booking_store, conflicts, rescheduling, rescheduling_store, reserve
+from chalicelib.booking.reservations import (
+    booking_store,
+    conflicts,
+    deadlines,
+    rescheduling,
+    rescheduling_store,
+    reserve,
+)
 from chalicelib.booking.reservations.booking_store import PatientFileChangedError, SlotRequest
 from chalicelib.booking.reservations.rescheduling import Move
 from chalicelib.booking.schedules import rule_store, rules, slots
@@ -138,6 +146,7 @@ def _hold_in_transaction(tx: Tx, move: Move, stopped: Schedule) -> tuple[Booking
         "reason": alternative_store.find_stop_reason(tx, booking.tenant_id, stopped.schedule_id),
         "until": clock.format_wire_time(expires_at)[:16],
     }
+    deadlines.suspend(tx, booking)
     moved = rescheduling.apply_move(tx, move, booking, schedule, context.rules, EventType.ALTERNATIVE_HELD, details)
     alternative_store.insert(tx, moved, stopped.schedule_id, AlternativeKind.HELD, expires_at)
     return booking, moved

@@ -22,6 +22,7 @@ from chalicelib.booking.reservations import (
     booking_store,
     cancellation,
     conflicts,
+    deadlines,
     limits,
     notifications,
     rescheduling_store,
@@ -174,6 +175,8 @@ def _move_in_transaction(tx: Tx, move: Move) -> tuple[Booking | None, Booking]:
     _require_movable(tx, move, booking, context)
     require_slot(tx, move, booking, schedule, context)
     event_type = EventType.BOOKING_MOVED if move.by_staff else EventType.BOOKING_RESCHEDULED
+    if move.by_staff and booking.confirm_by:  # the patient has agreed to it at the front desk
+        deadlines.confirm(tx, booking, context.rules)
     return booking, apply_move(tx, move, booking, schedule, context.rules, event_type)
 
 

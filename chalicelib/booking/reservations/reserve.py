@@ -18,7 +18,15 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import Booking, BookingOrigin
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.reservations import booking_store, conflicts, desk_store, limits, notifications, suggestions
+from chalicelib.booking.reservations import (
+    booking_store,
+    conflicts,
+    deadlines,
+    desk_store,
+    limits,
+    notifications,
+    suggestions,
+)
 from chalicelib.booking.reservations.booking_store import (
     EarlierBooking,
     MemberFile,
@@ -262,14 +270,13 @@ def _is_same_request(holder: SlotHolder, request: SlotRequest) -> bool:
 
 
 def _insert_booking(tx: Tx, request: SlotRequest, schedule: Schedule, rule: Rules) -> Booking:
-    has_deadline = rule.pay_minutes and schedule.fee and request.user_id and not request.till_receipt_no
     new = NewBooking(
         request=request,
         schedule=schedule,
         slot_time=slots.parse_time(schedule.get_slot_time(request.serial_no)),
         book_code=generate_book_code(schedule.day),
         half_day_rule=rule.half_day_rule,
-        pay_by=clock.now() + rule.pay_minutes * 60 * clock.SECOND if has_deadline else None,
+        pay_by=None if request.till_receipt_no else deadlines.compute_pay_by(rule, schedule.fee, request.user_id),
     )
     return booking_store.insert(tx, new)
 

@@ -296,8 +296,8 @@ def list_offerable(schedule: Schedule, stop_minutes: int, reserved: frozenset[in
     ]
 
 
-def confirm_booking(tx: Tx, tenant_id: int, book_id: int, pay_by: int | None) -> None:
-    """Let a locked booking that the waitlist gave be like any other, with its payment deadline."""
+def set_deadlines(tx: Tx, tenant_id: int, book_id: int, pay_by: int | None) -> None:
+    """Let a locked booking need no confirmation, and have this payment deadline."""
     tx.execute(
         """
         UPDATE bookings SET confirm_by = NULL, pay_by = %(pay_by)s

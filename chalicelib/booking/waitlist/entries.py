@@ -17,6 +17,7 @@ from chalicelib.booking.reservations import (
     booking_store,
     conflicts,
     count_store,
+    deadlines,
     limits,
     reserve,
     suggestions,
@@ -105,10 +106,7 @@ def _confirm(tx: Tx, caller: Caller, book_id: int) -> None:
     is_paid = booking.payment_state == PaymentState.PAID
     if booking.confirm_by <= clock.now() and not is_paid:
         raise ApiError(errors.CONFLICT, "已过确认时间，号源将让给下一位候补患者，您可重新候补")
-    minutes = rule_store.load(tx, caller.tenant_id).pay_minutes
-    pay_by = clock.now() + minutes * 60 * clock.SECOND if minutes and booking.fee and not is_paid else None
-    waitlist_store.confirm_booking(tx, caller.tenant_id, book_id, pay_by)
-    waitlist_store.accept(tx, caller.tenant_id, book_id)
+    deadlines.confirm(tx, booking, rule_store.load(tx, caller.tenant_id))
 
 
 def _join(caller: Caller, request: JoinWaitlistRequest) -> list[WaitlistEntry]:

@@ -1,0 +1,122 @@
+"""What a patient has accepted, or the hospital has moved, is not cancelled by the deadlines of the slot before."""
+
+import json
+
+import pytest
+
+from chalicelib.booking.closures import alternatives, stopped_schedules
+from chalicelib.booking.jobs import scheduled
+from chalicelib.booking.waitlist import offering
+from chalicelib.outbox import outbox
+from tests.support.booking_client import BookingDepartment, freeze_clock, get_iso_date, list_rows
+from tests.support.factories import Person
+
+pytestmark = pytest.mark.store
+
+
+@pytest.fixture(autouse=True)
+def morning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is nine in the morning; jobs run only when the test runs them."""
+    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
+    freeze_clock(monkeypatch, "09:00")
+
+
+def create_offer(department: BookingDepartment, lin: Person, wang: Person) -> tuple[str, str]:
+    """Let the waitlist give Wang the only slot of a half-day, to be confirmed until 09:30; return schedule and booking.
+
+    The next day has free slots.
+    """
+    schedule_id = department.create_schedule(slots=1, date=get_iso_date(3))
+    department.create_schedule(date=get_iso_date(4))
+    book_id = department.book_slot(lin, schedule_id)
+    assert department.join_waitlist(wang, schedule_id).status == 200
+    department.cancel(lin, book_id)
+    offering.offer_all()
+    [one] = [one for one in department.list_waitlist(wang) if one["state"] == "offered"]
+    return schedule_id, str(one["bookId"])
+
+
+def stop(department: BookingDepartment, schedule_id: str) -> None:
+    assert department.stop_schedule(schedule_id).status == 200
+    for row in list_rows("outbox", department.hospital):
+        if row["job"] == "cancel_stopped_schedule":
+            stopped_schedules.cancel_bookings(department.hospital.tenant_id, json.loads(row["payload"]))
+
+
+def run_deadline_jobs(monkeypatch: pytest.MonkeyPatch, time: str, ahead: int = 0) -> None:
+    freeze_clock(monkeypatch, time, ahead)
+    scheduled.cancel_unpaid()
+    alternatives.lapse_expired()
+    scheduled.cancel_unconfirmed()
+
+
+def get_end(department: BookingDepartment, person: Person, book_id: str) -> tuple[int, str]:
+    """Return the status of a booking and why it was cancelled."""
+    booking = department.get_booking(person, book_id).data
+    return booking["bookStatus"], booking["cancelReason"]
+
+
+@pytest.mark.parametrize("is_other_slot", [False, True])
+def test_accepted_alternative_of_an_offer_stays(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch, is_other_slot: bool
+) -> None:
+    schedule_id, book_id = create_offer(department, lin, wang)
+    other = department.create_schedule(date=get_iso_date(5))
+    stop(department, schedule_id)
+    assert department.get_booking(wang, book_id).data["confirmBy"] == ""
+    assert [row["state"] for row in list_rows("waitlist_entries", department.hospital)] == ["accepted"]
+    slot = {"scheduleId": other, "serialNo": 2} if is_other_slot else {}
+    assert department.accept_alternative(wang, book_id, **slot).status == 200
+    run_deadline_jobs(monkeypatch, "09:31", ahead=2)
+    assert get_end(department, wang, book_id) == (0, "")
+
+
+def test_held_alternative_of_an_offer_is_not_ended_by_the_offer(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id, book_id = create_offer(department, lin, wang)
+    stop(department, schedule_id)
+    run_deadline_jobs(monkeypatch, "09:31")
+    assert get_end(department, wang, book_id) == (0, "")
+    run_deadline_jobs(monkeypatch, "09:00", ahead=1)
+    assert get_end(department, wang, book_id) == (1, "stopped"), "nobody has accepted it"
+
+
+def test_desk_confirms_an_offer_by_moving_it(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department.save_rules(pay_minutes=60)
+    _, book_id = create_offer(department, lin, wang)
+    other = department.create_schedule(slots=2, date=get_iso_date(5))
+    assert department.reschedule_as_desk(book_id, other, 2).status == 200
+    assert [row["state"] for row in list_rows("waitlist_entries", department.hospital)] == ["accepted"]
+    run_deadline_jobs(monkeypatch, "09:59")
+    assert get_end(department, wang, book_id) == (0, "")
+    run_deadline_jobs(monkeypatch, "10:00")
+    assert get_end(department, wang, book_id) == (1, "unpaid")
+
+
+@pytest.mark.parametrize("choice", ["held", "other", "rescheduled"])
+def test_time_to_pay_begins_when_an_alternative_is_accepted(
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    department.save_rules(pay_minutes=30)
+    schedule_id = department.create_schedule(date=get_iso_date(3))
+    department.create_schedule(date=get_iso_date(4))
+    other = department.create_schedule(date=get_iso_date(5))
+    book_id = department.book_slot(lin, schedule_id)
+    stop(department, schedule_id)
+    run_deadline_jobs(monkeypatch, "11:00")
+    assert get_end(department, lin, book_id) == (0, ""), "it is held until tomorrow"
+    if choice == "rescheduled":
+        assert department.reschedule(lin, book_id, other, 2).status == 200
+        run_deadline_jobs(monkeypatch, "11:00", ahead=1)  # what was held is over: it counts as accepted
+    else:
+        slot = {"scheduleId": other, "serialNo": 2} if choice == "other" else {}
+        assert department.accept_alternative(lin, book_id, **slot).status == 200
+        freeze_clock(monkeypatch, "11:20")
+        assert department.accept_alternative(lin, book_id, **slot).status == 200, "again, which prolongs nothing"
+    run_deadline_jobs(monkeypatch, "11:29")
+    assert get_end(department, lin, book_id) == (0, "")
+    run_deadline_jobs(monkeypatch, "11:30")
+    assert get_end(department, lin, book_id) == (1, "unpaid")
