@@ -63,7 +63,9 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/book_service/waitlist/leave": "an entry of the waitlist",
     "/pati_service/manager_service/add_booking": "a half-day without a booking of the patient",
     "/pati_service/manager_service/record_receipt": "an unpaid booking",
-    "/pati_service/manager_service/staff": "an unused phone",
+    **dict.fromkeys(
+        (f"/pati_service/manager_service/{path}" for path in ("staff", "staff_details")), "an unused phone"
+    ),
     "/pati_service/manager_service/second_factor/confirm": "a code of the new secret",
     **dict.fromkeys(("/pati_service/wechat/auth_file/upload", "/{file_name}"), "a verification file of WeChat"),
     "/pati_service/wechat/auth_file/download": "an uploaded file",
