@@ -26,6 +26,7 @@ EXPIRED_ROWS_SQL = (
     "DELETE FROM wechat_receipts WHERE created_at < %(before)s",
     "DELETE FROM booking_notifications WHERE created_at < %(bound_before)s",
     "DELETE FROM wechat_subscription_credits WHERE changed_at < %(bound_before)s",
+    "DELETE FROM wechat_subscription_uses WHERE used_at < %(bound_before)s",
     "DELETE FROM wechat_openids WHERE bound_at < %(bound_before)s",
 )
 

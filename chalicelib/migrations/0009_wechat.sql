@@ -80,10 +80,18 @@ CREATE TABLE wechat_subscription_credits (
     openid       VARBINARY(128) NOT NULL,
     template_id  VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     credits      INT NOT NULL,
-    last_key     VARBINARY(160) NOT NULL DEFAULT '',  -- of the message that used the latest one
     changed_at   BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, openid, template_id),
     KEY by_age (changed_at)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
+
+-- Messages for which a credit was used: WeChat may have accepted them. It does not recognize a repeated one itself.
+CREATE TABLE wechat_subscription_uses (
+    tenant_id    BIGINT NOT NULL,
+    message_key  VARBINARY(160) NOT NULL,
+    used_at      BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, message_key),
+    KEY by_age (used_at)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;
 
 -- OAuth `state` values. Each can be used once, by the session that requested it.

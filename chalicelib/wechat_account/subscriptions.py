@@ -84,28 +84,61 @@ def clear_credits(tx: Tx, tenant_id: int, openid: str, template_id: str) -> None
     _update(tx, tenant_id, openid, template_id, "credits = 0")
 
 
-def use_credit(tx: Tx, tenant_id: int, openid: str, template_id: str, key: str) -> bool:
-    """Use a credit for the message with a key; False without a credit, and if the message has used one before."""
-    changed = _update(
-        tx,
-        tenant_id,
-        openid,
-        template_id,
-        "credits = credits - 1, last_key = %(key)s",
-        "AND credits > 0 AND last_key <> %(key)s",
-        key,
+def has_credit(tx: Tx, tenant_id: int, openid: str, template_id: str) -> bool:
+    """Return whether a user has consented to a message by a template."""
+    credit = tx.fetch_value(
+        """
+        SELECT credits FROM wechat_subscription_credits
+        WHERE tenant_id = %(tenant_id)s AND openid = %(openid)s AND template_id = %(template_id)s
+        """,
+        tenant_id=tenant_id,
+        openid=openid.encode(),
+        template_id=template_id,
     )
-    return changed == 1
+    return bool(credit)
 
 
-def return_credit(tx: Tx, tenant_id: int, openid: str, template_id: str) -> None:
-    """Undo `use_credit`: the message was certainly not sent."""
-    _update(tx, tenant_id, openid, template_id, "credits = credits + 1, last_key = ''")
+def was_used(tx: Tx, tenant_id: int, key: str) -> bool:
+    """Return whether the message with a key has used a credit: WeChat may have accepted it."""
+    found = tx.fetch_value(
+        "SELECT 1 FROM wechat_subscription_uses WHERE tenant_id = %(tenant_id)s AND message_key = %(key)s",
+        tenant_id=tenant_id,
+        key=key.encode(),
+    )
+    return found is not None
 
 
-def _update(
-    tx: Tx, tenant_id: int, openid: str, template_id: str, change: str, condition: str = "", key: str = ""
-) -> int:
+def use_credit(tx: Tx, tenant_id: int, openid: str, template_id: str, key: str) -> bool:
+    """Use a credit for the message with a key, in a transaction; return False without a credit.
+
+    Raises:
+        mysql.DuplicateKeyError: the message has used one before.
+    """
+    if not _update(tx, tenant_id, openid, template_id, "credits = credits - 1", "AND credits > 0"):
+        return False
+    tx.execute(
+        """
+        INSERT INTO wechat_subscription_uses (tenant_id, message_key, used_at)
+        VALUES (%(tenant_id)s, %(key)s, %(now)s)
+        """,
+        tenant_id=tenant_id,
+        key=key.encode(),
+        now=clock.now(),
+    )
+    return True
+
+
+def return_credit(tx: Tx, tenant_id: int, openid: str, template_id: str, key: str) -> None:
+    """Undo `use_credit`, in a transaction: the message was certainly not accepted."""
+    tx.execute(
+        "DELETE FROM wechat_subscription_uses WHERE tenant_id = %(tenant_id)s AND message_key = %(key)s",
+        tenant_id=tenant_id,
+        key=key.encode(),
+    )
+    _update(tx, tenant_id, openid, template_id, "credits = credits + 1")
+
+
+def _update(tx: Tx, tenant_id: int, openid: str, template_id: str, change: str, condition: str = "") -> int:
     return tx.execute(
         f"""
         UPDATE wechat_subscription_credits SET {change}, changed_at = %(now)s
@@ -115,5 +148,4 @@ def _update(
         openid=openid.encode(),
         template_id=template_id,
         now=clock.now(),
-        key=key.encode(),
     )

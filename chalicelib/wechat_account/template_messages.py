@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.adapters import cache, mysql, wechat_api
@@ -30,7 +30,8 @@ def send(
     Errors that a retry would not fix are logged.
 
     Returns:
-        The number that WeChat gave the message, 0 if none; None if it was not sent.
+        The number that WeChat gave the message, 0 if none; None if it was not sent, and if it is not known whether
+        WeChat has accepted it: such a message is not repeated.
 
     Args:
         values: see template_fields.build_data; "hospital" is added.
@@ -41,7 +42,7 @@ def send(
         WechatApiError, ApiError: if the call is to be retried.
     """
     official_account = account.find(tenant_id)
-    if official_account is None:
+    if official_account is None or subscriptions.was_used(mysql.autocommit, tenant_id, dedup_key):
         return None
     openid = openids.find_for_account(mysql.autocommit, tenant_id, user_id, official_account.app_id)
     all_values = {"hospital": tenants.get_name(mysql.autocommit, tenant_id), **values}
@@ -53,7 +54,7 @@ def send(
     if not (template_id and openid) or openids.has_unfollowed(mysql.autocommit, tenant_id, openid):
         return None
     try:
-        content = _get_content(official_account, template_id)
+        content = _get_content(official_account, template_id, _fetch_contents)
         message = {
             "touser": openid,
             "template_id": template_id,
@@ -87,26 +88,36 @@ def _try_subscription(
     tenant_id = official_account.tenant_id
     template_id = subscriptions.find_id(mysql.autocommit, tenant_id, kind)
     credit = (tenant_id, openid, template_id)
-    if not template_id or not subscriptions.use_credit(mysql.autocommit, *credit, dedup_key):
+    if not template_id or not subscriptions.has_credit(mysql.autocommit, *credit):
         return None
     try:
-        contents = credentials.call_with_token(official_account, wechat_api.fetch_subscription_templates)
-        if template_id not in contents:
-            raise WechatApiError(UNKNOWN_TEMPLATE_ERRCODE)
+        content = _get_content(official_account, template_id, wechat_api.fetch_subscription_templates)
         message = {
             "touser": openid,
             "template_id": template_id,
             "page": official_account.base_url + page,
-            "data": template_fields.build_data(contents[template_id], values),
+            "data": template_fields.build_data(content, values),
         }
-        return credentials.call_with_token(official_account, lambda token: wechat_api.send_subscription(token, message))
+        return _send_with_credit(official_account, message, credit, dedup_key)
     except WechatApiError as error:
         if error.errcode not in PERMANENT_ERRCODES:
-            subscriptions.return_credit(mysql.autocommit, *credit)
             raise
         subscriptions.clear_credits(mysql.autocommit, *credit)
         logger.warning("wechat message rejected", extra={"ids": {"kind": kind, "errcode": error.errcode}})
         return None
+
+
+def _send_with_credit(
+    official_account: OfficialAccount, message: dict[str, Any], credit: tuple[int, str, str], dedup_key: str
+) -> int | None:
+    """Send a subscription message for a credit, which the user gets back if WeChat rejects the message."""
+    if not mysql.run_transaction(lambda tx: subscriptions.use_credit(tx, *credit, dedup_key)):
+        return None
+    try:
+        return credentials.call_with_token(official_account, lambda token: wechat_api.send_subscription(token, message))
+    except WechatApiError:
+        mysql.run_transaction(lambda tx: subscriptions.return_credit(tx, *credit, dedup_key))
+        raise
 
 
 def _send_with_fallback(official_account: OfficialAccount, message: Mapping[str, Any]) -> int:
@@ -126,8 +137,13 @@ def _send_with_fallback(official_account: OfficialAccount, message: Mapping[str,
         return credentials.call_with_token(official_account, lambda token: wechat_api.send_template(token, reduced))
 
 
-def _get_content(official_account: OfficialAccount, template_id: str) -> str:
+def _get_content(
+    official_account: OfficialAccount, template_id: str, fetch_contents: Callable[[str], Mapping[str, str]]
+) -> str:
     """Return the content of a template.
+
+    Args:
+        fetch_contents: returns the contents of the account's templates of this sort by their ids.
 
     Raises:
         WechatApiError: 40037 if the account does not have the template.
@@ -135,9 +151,12 @@ def _get_content(official_account: OfficialAccount, template_id: str) -> str:
     key = f"wechat:3:{{{official_account.tenant_id}:{official_account.app_id}}}:content:{template_id}"
     content = cache.read(key)
     if content is None:
-        found = credentials.call_with_token(official_account, wechat_api.fetch_private_templates)
-        content = next((template.content for template in found if template.template_id == template_id), None)
+        content = credentials.call_with_token(official_account, fetch_contents).get(template_id)
         if content is None:
             raise WechatApiError(UNKNOWN_TEMPLATE_ERRCODE)
         cache.write(key, content, CONTENT_TTL_SECONDS)
     return content
+
+
+def _fetch_contents(token: str) -> dict[str, str]:
+    return {template.template_id: template.content for template in wechat_api.fetch_private_templates(token)}

@@ -1,8 +1,12 @@
 """Subscription messages: one for each consent, before the template message."""
 
+from typing import Any
+
 import pytest
 
-from chalicelib.adapters import mysql
+from chalicelib import errors
+from chalicelib.adapters import mysql, wechat_api
+from chalicelib.errors import ApiError
 from chalicelib.wechat_account import subscriptions
 from chalicelib.wechat_account.templates import TemplateKind
 from devstack.demo import wechat_account
@@ -21,6 +25,7 @@ from tests.support.wechat_notifications import LIN_OPENID
 __all__ = ["provider", "target", "time"]
 pytestmark = [pytest.mark.store, pytest.mark.usefixtures("time", "provider")]
 TEMPLATE_ID, BIZSEND_PATH = "subscription-cancelled", "/cgi-bin/message/subscribe/bizsend"
+CONTENTS_PATH = "/wxaapi/newtmpl/gettemplate"
 
 
 @pytest.fixture
@@ -39,7 +44,8 @@ def subscribed(target: CallbackTarget, department: BookingDepartment, wechat: We
 
 def consent(target: CallbackTarget, wechat: WeChat) -> None:
     wechat.consents[LIN_OPENID, TEMPLATE_ID] += 1
-    choices = {TEMPLATE_ID: "accept", "unknown": "accept"}
+    unknown = f"unknown{wechat.consents.total() + len(wechat.sent)}"  # differs: it is no repeated call
+    choices = {TEMPLATE_ID: "accept", unknown: "accept"}
     assert report(target, wechat_callbacks.build_subscription_choice(LIN_OPENID, choices)).content == b"success"
 
 
@@ -104,13 +110,73 @@ def test_transient_error_returns_the_credit(
     assert [one["template_id"] for one in wechat.sent] == [TEMPLATE_ID]
 
 
+@pytest.mark.parametrize("other_credits", [0, 1])
+def test_message_that_wechat_may_have_accepted_goes_on_to_sms(
+    subscribed: CallbackTarget,
+    department: BookingDepartment,
+    lin: Person,
+    wechat: WeChat,
+    provider: SentSms,
+    time: Time,
+    monkeypatch: pytest.MonkeyPatch,
+    other_credits: int,
+) -> None:
+    send = wechat_api.send_subscription
+
+    def send_without_response(token: str, message: dict[str, Any]) -> int:
+        send(token, message)
+        raise ApiError(errors.UNAVAILABLE, retry_after=2)
+
+    for _ in range(1 + other_credits):
+        consent(subscribed, wechat)
+    with monkeypatch.context() as patched:
+        patched.setattr(wechat_api, "send_subscription", send_without_response)
+        stop(department, lin)
+    time.wait(1)
+    run_jobs()
+    assert [one["template_id"] for one in wechat.sent] == [TEMPLATE_ID]
+    assert (len(provider.sent), list_states(department)) == (1, [(1102, "texted", "")])
+    assert get_credits(department.hospital) == [other_credits]
+
+
+def test_credit_is_not_used_while_the_content_is_unknown(
+    subscribed: CallbackTarget, department: BookingDepartment, lin: Person, wechat: WeChat, time: Time
+) -> None:
+    consent(subscribed, wechat)
+    wechat.failures[CONTENTS_PATH] = 500
+    stop(department, lin)
+    assert (get_credits(department.hospital), wechat.sent) == ([1], [])
+    wechat.failures.clear()
+    time.wait(1)
+    run_jobs()
+    assert [one["template_id"] for one in wechat.sent] == [TEMPLATE_ID]
+
+
+def test_content_is_cached(
+    subscribed: CallbackTarget, department: BookingDepartment, lin: Person, wechat: WeChat
+) -> None:
+    for _ in range(2):
+        consent(subscribed, wechat)
+        stop(department, lin)
+    assert [one["template_id"] for one in wechat.sent] == [TEMPLATE_ID] * 2
+    assert wechat.calls[CONTENTS_PATH] == 1
+
+
 def test_message_uses_one_credit(hospital: Hospital) -> None:
     tx, tenant_id = mysql.autocommit, hospital.tenant_id
     subscriptions.save(tx, tenant_id, TemplateKind.CANCELLED, TEMPLATE_ID, 1, 1)
     for _ in range(2):
         subscriptions.add_credit(tx, tenant_id, "o1", TEMPLATE_ID)
-    used = [subscriptions.use_credit(tx, tenant_id, "o1", TEMPLATE_ID, key) for key in ("a", "a", "b", "c")]
-    assert used == [True, False, True, False]
+
+    def use(key: str) -> bool:
+        return mysql.run_transaction(lambda tx: subscriptions.use_credit(tx, tenant_id, "o1", TEMPLATE_ID, key))
+
+    assert use("a")
+    with pytest.raises(mysql.DuplicateKeyError):
+        use("a")
+    assert get_credits(hospital) == [1]
+    assert [use("b"), use("c")] == [True, False]
+    assert [subscriptions.was_used(tx, tenant_id, key) for key in ("a", "b", "c")] == [True, True, False]
 
 
 def test_templates_are_listed_for_pages(subscribed: CallbackTarget, department: BookingDepartment, lin: Person) -> None:
