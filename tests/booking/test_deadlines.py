@@ -1,14 +1,17 @@
 """What a patient has accepted, or the hospital has moved, is not cancelled by the deadlines of the slot before."""
 
 import json
+from typing import Any
 
 import pytest
 
+from chalicelib.adapters import mysql
 from chalicelib.booking.closures import alternatives, stopped_schedules
 from chalicelib.booking.jobs import scheduled
 from chalicelib.booking.waitlist import offering
 from chalicelib.outbox import outbox
-from tests.support.booking_client import BookingDepartment, freeze_clock, get_iso_date, list_rows
+from tests.support.booking_client import BookingDepartment, freeze_clock, get_iso_date, list_rows, mark_paid
+from tests.support.client import ApiResponse
 from tests.support.factories import Person
 
 pytestmark = pytest.mark.store
@@ -41,6 +44,11 @@ def stop(department: BookingDepartment, schedule_id: str) -> None:
     for row in list_rows("outbox", department.hospital):
         if row["job"] == "cancel_stopped_schedule":
             stopped_schedules.cancel_bookings(department.hospital.tenant_id, json.loads(row["payload"]))
+
+
+def get_file(person: Person) -> int:
+    found = mysql.autocommit.fetch_value("SELECT pati_id FROM members WHERE member_id = %(id)s", id=person.member_id)
+    return int(found)
 
 
 def run_deadline_jobs(monkeypatch: pytest.MonkeyPatch, time: str, ahead: int = 0) -> None:
@@ -94,6 +102,54 @@ def test_desk_confirms_an_offer_by_moving_it(
     assert get_end(department, wang, book_id) == (0, "")
     run_deadline_jobs(monkeypatch, "10:00")
     assert get_end(department, wang, book_id) == (1, "unpaid")
+
+
+@pytest.mark.parametrize("is_additional", [False, True])
+def test_receipt_is_recorded_for_a_slot_that_the_patient_has(
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch, is_additional: bool
+) -> None:
+    department.save_rules(pay_minutes=30)
+    schedule_id = department.create_schedule(date=get_iso_date(3))
+
+    def book(**fields: Any) -> ApiResponse:
+        if is_additional:
+            return department.add_booking(get_file(lin), schedule_id, **fields)
+        return department.book_for_patient(get_file(lin), schedule_id, 2, **fields)
+
+    book_id = book().data["book_id"] if is_additional else department.book_slot(lin, schedule_id, 2)
+    for receipt_no in ("SF-8", "SF-9", "SF-9"):
+        assert book(receipt_no=receipt_no).data["book_id"] == book_id
+    actions = [row["action"] for row in list_rows("audit_log", department.hospital)]
+    assert actions == ["record_receipt"] * 2, "the second one is a correction"
+    run_deadline_jobs(monkeypatch, "09:31")
+    assert get_end(department, lin, book_id) == (0, "")
+    assert department.cancel_as_desk(book_id).data == {"receipt_no": "SF-9"}
+
+
+def test_receipt_is_rejected_for_a_slot_that_is_paid_online(department: BookingDepartment, lin: Person) -> None:
+    schedule_id = department.create_schedule(date=get_iso_date(3))
+    mark_paid(department.book_slot(lin, schedule_id, 2))
+    assert department.book_for_patient(get_file(lin), schedule_id, 2, receipt_no="SF-9").error == "该预约已在线支付"
+    assert department.book_for_patient(get_file(lin), schedule_id, 2).status == 200
+
+
+def test_desk_confirms_an_offer_by_booking_its_slot(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department.save_rules(pay_minutes=60)
+    schedule_id, book_id = create_offer(department, lin, wang)
+    assert department.book_for_patient(get_file(wang), schedule_id, 1).data["book_id"] == book_id
+    assert [row["state"] for row in list_rows("waitlist_entries", department.hospital)] == ["accepted"]
+    run_deadline_jobs(monkeypatch, "09:59")
+    assert get_end(department, wang, book_id) == (0, "")
+    run_deadline_jobs(monkeypatch, "10:00")
+    assert get_end(department, wang, book_id) == (1, "unpaid")
+
+
+def test_free_booking_is_made_with_a_receipt(department: BookingDepartment, lin: Person) -> None:
+    schedule_id = department.create_schedule(date=get_iso_date(3), bookfee=0)
+    for _ in range(2):
+        assert department.book_for_patient(get_file(lin), schedule_id, 2, receipt_no="SF-9").status == 200
 
 
 @pytest.mark.parametrize("choice", ["held", "other", "rescheduled"])

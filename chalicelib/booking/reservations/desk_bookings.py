@@ -14,7 +14,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.billing import bookings
 from chalicelib.billing.bookings import Booking, BookingOrigin, BookingStatus, CancellationReason, PaymentState
 from chalicelib.booking.calendar import availability
-from chalicelib.booking.reservations import cancellation, desk_store, reserve
+from chalicelib.booking.reservations import cancellation, deadlines, desk_store, reserve
 from chalicelib.booking.reservations.booking_store import PatientFileChangedError, SlotRequest
 from chalicelib.booking.reservations.desk_models import (
     AddBookingRequest,
@@ -25,7 +25,7 @@ from chalicelib.booking.reservations.desk_models import (
     RecordReceiptRequest,
 )
 from chalicelib.booking.reservations.desk_store import FileToBook
-from chalicelib.booking.schedules import slots
+from chalicelib.booking.schedules import rule_store, slots
 from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications.event_types import EventType
@@ -36,11 +36,12 @@ from chalicelib.people.patient_status import PatientStatus
 
 
 def book(caller: Caller, request: BookForPatientRequest) -> BookedForPatient:
-    """Book a slot for a patient file. A repeated request returns the same booking.
+    """Book a slot for a patient file. If the patient has it already, that booking is returned, with the receipt.
 
     Raises:
         ApiError: 404 for an unknown file or schedule, 400 for a slot that does not exist, 409 if the slot is reserved
-            (the text names free ones), past or stopped, or the patient has a conflicting booking.
+            (the text names free ones), past or stopped, the patient has a conflicting booking, or the receipt cannot be
+            recorded for the booking that the patient has.
     """
     return _book(caller, request, BookingOrigin.DESK, request.serial_no)
 
@@ -52,7 +53,8 @@ def add(caller: Caller, request: AddBookingRequest) -> BookedForPatient:
 
     Raises:
         ApiError: 404 for an unknown file or schedule, and for those of others if a doctor asks; 409 if the half-day is
-            over or stopped, or the patient has a conflicting booking.
+            over or stopped, the patient has a conflicting booking, or the receipt cannot be recorded for the additional
+            slot that the patient has.
     """
     if caller.role == Role.DOCTOR:
         mysql.run_autocommit(lambda tx: _require_own(tx, caller, request))
@@ -89,8 +91,23 @@ def _book(caller: Caller, request: AddBookingRequest, origin: BookingOrigin, ser
         if file is None:
             raise ApiError(errors.NOT_FOUND, "患者档案不存在，或已并入其他档案")
         with suppress(PatientFileChangedError):
-            return _build_result(caller, reserve.submit(_build_slot_request(caller, request, file, origin, serial_no)))
+            book_id = reserve.submit(_build_slot_request(caller, request, file, origin, serial_no))
+            mysql.run_transaction(lambda tx: _update_earlier(tx, caller, book_id, request.receipt_no))  # noqa: B023  # at once
+            return _build_result(caller, book_id)
     raise ApiError(errors.UNAVAILABLE, retry_after=1)
+
+
+def _update_earlier(tx: Tx, caller: Caller, book_id: int, receipt_no: str | None) -> None:
+    """Record the receipt of a booking that the patient had before, and confirm it if the waitlist gave it.
+
+    No effect on a booking that was made with this receipt.
+    """
+    booking = _require_booking(tx, caller, book_id)
+    if receipt_no and desk_store.get_booking(tx, caller.tenant_id, book_id).till_receipt_no != receipt_no:
+        _record_receipt(tx, caller, RecordReceiptRequest(book_id=book_id, receipt_no=receipt_no))
+        booking = _require_booking(tx, caller, book_id)
+    if booking.confirm_by and booking.status == BookingStatus.BOOKED:
+        deadlines.confirm(tx, booking, rule_store.load(tx, caller.tenant_id))
 
 
 def _build_slot_request(
