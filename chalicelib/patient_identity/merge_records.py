@@ -92,6 +92,17 @@ def find_live_of_source(tx: Tx, tenant_id: int, source: int) -> Merge | None:
     return _parse(row) if row else None
 
 
+def list_live_into(tx: Tx, tenant_id: int, pati_id: int) -> list[Merge]:
+    """Return the merges into a file, into the sources of these, and so on, that are not split; the earliest first."""
+    found, targets = list[Merge](), [pati_id]
+    while targets:
+        sql = f"{_SELECT_SQL} AND target_pati_id IN %(targets)s AND live = 1"
+        merges = [_parse(row) for row in tx.fetch_all(sql, tenant_id=tenant_id, targets=targets)]
+        found += merges
+        targets = [one.source_pati_id for one in merges]
+    return sorted(found, key=lambda one: one.merge_id)
+
+
 def list_of_patient(tx: Tx, tenant_id: int, pati_id: int) -> list[Merge]:
     """Return the merges of a file, as source or target, the newest first."""
     rows = tx.fetch_all(

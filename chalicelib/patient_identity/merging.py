@@ -135,7 +135,7 @@ def _move(
     member_ids = [member.member_id for member in members]
     others = {one.user_id: one.member_id for one in member_moves.list_members(tx, tenant_id, new) if one.is_live}
     doubles = [(member, others[member.user_id]) for member in members if member.is_live and member.user_id in others]
-    replaced = [_replace_member(tx, tenant_id, *pair, actor) for pair in doubles]
+    replaced = [replace_member(tx, tenant_id, *pair, actor) for pair in doubles]
     member_moves.set_file_of_members(tx, tenant_id, member_ids, old, new)
     book_ids = member_moves.list_bookings_without_member(tx, tenant_id, old)
     conflicts = move_bookings_of_members(tx, tenant_id, old, new, member_ids, book_ids)
@@ -165,8 +165,11 @@ def _move(
     return moved, conflicts
 
 
-def _replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, actor: Caller | None) -> ReplacedMember:
-    """Remove a member whose account has another one of the target, and let that one have bookings and consultations."""
+def replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, actor: Caller | None) -> ReplacedMember:
+    """Remove a member whose account has another one of the file, and let that one have the consultations.
+
+    The caller lets it have the bookings too, once they are on its file.
+    """
     book_ids = member_moves.list_booked_of_member(tx, tenant_id, member.member_id)
     moved_ids, archived_ids = member_moves.list_sessions(tx, tenant_id, member.member_id, other_id)
     member_moves.set_member_of_sessions(tx, tenant_id, moved_ids, [member.member_id], other_id)

@@ -6,6 +6,9 @@ took its place does, and a file whose last account was closed meanwhile is in st
 
 Merges in a row (A into B, B into C) may be split in any order: A takes its own from C, and nothing that B or C had
 without it, and the record of B's merge no longer names what was A's.
+
+If files A and D of one account are merged into B, A's member takes the place of D's. When A is split from B, D's member
+lives again, with its bookings and consultations: they were never those of A's person.
 """
 
 from collections.abc import Collection
@@ -44,7 +47,7 @@ def split(tx: Tx, tenant_id: int, merge_id: int, actor: Caller, reason: str) -> 
         return record
     if patients.find_current_id(tx, tenant_id, source) != holder:
         raise FilesChangedError
-    _give_back(tx, files[holder], record)
+    _give_back(tx, files[holder], record, actor)
     merging.set_merged_into(tx, tenant_id, source, record.moved.status, None)
     if not patient_documents.list_identities(tx, tenant_id, source):  # staff have removed its documents meanwhile
         patients.mark_declared(tx, tenant_id, source)
@@ -61,11 +64,11 @@ def _get_merge(tx: Tx, tenant_id: int, merge_id: int) -> Merge:
     return found
 
 
-def _give_back(tx: Tx, holder: Patient, record: Merge) -> None:
+def _give_back(tx: Tx, holder: Patient, record: Merge, actor: Caller) -> None:
     """Give the source of a merge what the merge moved, as far as the holder still has it."""
     moved, tenant_id, old, new = record.moved, holder.tenant_id, holder.pati_id, record.source_pati_id
     later = _list_later_merges(tx, record)
-    _give_back_members(tx, record, later, old)
+    _give_back_members(tx, record, later, old, actor)
     if moved.status != PatientStatus.VERIFIED:
         member_moves.count_all_for_account(tx, tenant_id, new)
     holders = [record.target_pati_id, *(one.target_pati_id for one in later)]  # some may have left documents behind
@@ -84,26 +87,85 @@ def _give_back(tx: Tx, holder: Patient, record: Merge) -> None:
     file_moves.refresh_latest_visits(tx, tenant_id, (old, new))
     file_moves.refresh_storage(tx, tenant_id, (old, new))
     for one in later:
-        merge_records.set_moved(tx, tenant_id, one.merge_id, _subtract(one.moved, moved))
+        present = _get_merge(tx, tenant_id, one.merge_id).moved
+        merge_records.set_moved(tx, tenant_id, one.merge_id, _subtract(present, moved))
 
 
-def _give_back_members(tx: Tx, record: Merge, later: Collection[Merge], holder: int) -> None:
-    """Give the source its members with their bookings, and undo what replaced them: in this merge or a later one."""
+def _give_back_members(tx: Tx, record: Merge, later: Collection[Merge], holder: int, actor: Caller) -> None:
+    """Give the source its members with their bookings, and undo what replaced them, and whom they have replaced."""
     tenant_id, source, member_ids = record.tenant_id, record.source_pati_id, record.moved.member_ids
     by_later = [one for merge in later for one in merge.moved.replaced]
     replaced = [*(one for one in by_later if one.member_id in member_ids), *record.moved.replaced]
-    for one in replaced:
+    orphans = _list_orphans(tx, record, holder)
+    for one in (*replaced, *(one for _, one in orphans)):
         others = _list_successors(one, by_later)
         member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, others, one.member_id)
         member_moves.set_member_of_sessions(tx, tenant_id, one.conversation_ids, others, one.member_id)
     member_moves.set_file_of_members(tx, tenant_id, member_ids, holder, source)
     for one in replaced:
         if member_moves.restore_member(tx, tenant_id, one.member_id, _list_successors(one, by_later)[-1]):
-            archived = {*one.archived_ids, *(id_ for other in by_later for id_ in other.archived_ids)}
-            own = {*one.archived_ids, *one.conversation_ids}
-            member_moves.set_archived(tx, tenant_id, sorted(archived & own), None)
+            _reopen_sessions(tx, tenant_id, one, by_later)
+    _restore_orphans(tx, tenant_id, orphans, later, holder, actor)
     merging.move_bookings_of_members(tx, tenant_id, holder, source, member_ids, record.moved.book_ids)
     member_moves.hold_free_times(tx, tenant_id, holder)
+
+
+def _reopen_sessions(tx: Tx, tenant_id: int, one: ReplacedMember, by_later: Collection[ReplacedMember]) -> None:
+    """Reopen the consultations of a member that its own merge, or a later one, has archived."""
+    archived = {*one.archived_ids, *(id_ for other in by_later for id_ in other.archived_ids)}
+    member_moves.set_archived(tx, tenant_id, sorted(archived & {*one.archived_ids, *one.conversation_ids}), None)
+
+
+def _list_orphans(tx: Tx, record: Merge, holder: int) -> list[tuple[Merge, ReplacedMember]]:
+    """Return the members of other files whose place one of the source has taken, each with the merge that did it."""
+    member_ids = record.moved.member_ids
+    return [
+        (merge, one)
+        for merge in merge_records.list_live_into(tx, record.tenant_id, holder)
+        for one in merge.moved.replaced
+        if one.other_id in member_ids and one.member_id not in member_ids
+    ]
+
+
+def _restore_orphans(
+    tx: Tx,
+    tenant_id: int,
+    orphans: Collection[tuple[Merge, ReplacedMember]],
+    later: Collection[Merge],
+    holder: int,
+    actor: Caller,
+) -> None:
+    """Let members live again whose place was taken by one that has left, as if that one had never been there.
+
+    The account has one live member of a file: of several, the first takes the place of the others. If a later merge has
+    replaced the one that has left, it replaces them instead.
+    """
+    by_later = [one for merge in later for one in merge.moved.replaced]
+    first: dict[int, int] = {}
+    for merge, one in orphans:
+        left_id, *successors = _list_successors(one, by_later)
+        _set_replaced(tx, merge, one.member_id, None)
+        if not successors and left_id not in first:
+            if member_moves.restore_member(tx, tenant_id, one.member_id, left_id):
+                first[left_id] = one.member_id
+                _reopen_sessions(tx, tenant_id, one, by_later)
+            continue
+        other_id = successors[-1] if successors else first[left_id]
+        members = {member.member_id: member for member in member_moves.list_members(tx, tenant_id, holder)}
+        if members[other_id].is_live:
+            _reopen_sessions(tx, tenant_id, one, by_later)
+            new = merging.replace_member(tx, tenant_id, members[one.member_id], other_id, actor)
+            member_moves.set_member_of_bookings(tx, tenant_id, new.book_ids, [one.member_id], other_id)
+            by = next((merge for merge in later if left_id in {it.member_id for it in merge.moved.replaced}), merge)
+            _set_replaced(tx, by, one.member_id, replace(new, other_id=(successors or [other_id])[0]))
+
+
+def _set_replaced(tx: Tx, merge: Merge, member_id: int, new: ReplacedMember | None) -> None:
+    """Record anew how a merge has replaced a member; None: it has not."""
+    moved = _get_merge(tx, merge.tenant_id, merge.merge_id).moved
+    others = [one for one in moved.replaced if one.member_id != member_id]
+    moved = replace(moved, replaced=[*others, new] if new else others)
+    merge_records.set_moved(tx, merge.tenant_id, merge.merge_id, moved)
 
 
 def _list_successors(replaced: ReplacedMember, later: Collection[ReplacedMember]) -> list[int]:
