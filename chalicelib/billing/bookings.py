@@ -78,6 +78,12 @@ class Booking:
         """Whether a payment for the booking would be accepted."""
         return is_payable(self.status, self.payment_state)
 
+    @property
+    def payable_until(self) -> int | None:
+        """When the booking is cancelled unless it is paid, None if never: what the waitlist gave, unless confirmed."""
+        confirm_by = self.confirm_by if self.status == BookingStatus.BOOKED else None
+        return min((one for one in (self.pay_by, confirm_by) if one is not None), default=None)
+
 
 def is_payable(status: int, payment_state: int) -> bool:
     """Return whether a payment is accepted in these states: unpaid, and neither cancelled nor missed."""

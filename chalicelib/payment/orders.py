@@ -52,8 +52,8 @@ def get_or_create(caller: Caller, body: OrderRequest) -> OrderResponse:
 
     Raises:
         ApiError: 404 if the caller has no such booking or the hospital no merchant account; 400 if the payer's openid
-            is unknown; 409 if the booking is paid, cancelled, missed or past its payment deadline; 429 for too many
-            orders; 503 if WeChat Pay does not respond, in which case the request may be repeated.
+            is unknown; 409 if the booking is paid, cancelled, missed or past its deadline to pay or confirm; 429 for
+            too many orders; 503 if WeChat Pay does not respond, in which case the request may be repeated.
     """
     field_encryption.preload_keys()
     merchant = merchants.find_active(caller.tenant_id)
@@ -116,8 +116,9 @@ def _require_payable(booking: Booking) -> None:
         raise _build_rejection("该预约已支付")
     if booking.status == BookingStatus.MISSED:
         raise _build_rejection("该预约已失约，不能支付")
-    if booking.pay_by is not None and booking.pay_by <= clock.now():
-        raise _build_rejection("已超过支付时限，请重新预约")
+    if booking.payable_until is not None and booking.payable_until <= clock.now():
+        deadline = "支付时限" if booking.payable_until == booking.pay_by else "确认时间"
+        raise _build_rejection(f"已超过{deadline}，请重新预约")
 
 
 def _is_reusable(payment: Payment, merchant: Merchant, open_id: str) -> bool:
@@ -129,7 +130,7 @@ def _is_reusable(payment: Payment, merchant: Merchant, open_id: str) -> bool:
 
 def _insert_payment(tx: Tx, booking: Booking, user_id: int, merchant: Merchant, open_id: str) -> Payment:
     now = clock.now()
-    payable_until = min(now + PREPAY_LIFETIME, booking.pay_by or now + PREPAY_LIFETIME)
+    payable_until = min(now + PREPAY_LIFETIME, booking.payable_until or now + PREPAY_LIFETIME)
     payment_id = store.insert(
         tx,
         NewPayment(

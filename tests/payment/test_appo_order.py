@@ -109,6 +109,16 @@ def test_order_expires_at_the_payment_deadline(checkout: Checkout) -> None:
     assert (response.status, response.error) == (409, "已超过支付时限，请重新预约")
 
 
+def test_order_for_an_offer_expires_when_it_lapses(checkout: Checkout) -> None:
+    """Registering it confirms it."""
+    book_id, confirm_by = checkout.book_slot(), clock.now() + 1800 * clock.SECOND
+    update_booking(book_id, confirm_by=confirm_by)
+    checkout.create_order(book_id)
+    assert checkout.list_payments(book_id)[0]["expires_at"] == confirm_by
+    update_booking(book_id, status=BookingStatus.REGISTERED, confirm_by=1, pay_by=None)
+    assert checkout.request_order(book_id).status == 200, "it cannot lapse any more"
+
+
 def test_order_has_the_minimum_lifetime_of_wechat_pay(checkout: Checkout) -> None:
     """Shorter orders are rejected; a payment after the booking's release is refunded."""
     checkout.department.save_rules(pay_minutes=30)
@@ -175,6 +185,7 @@ def test_booking_of_another_user_returns_404(checkout: Checkout, wang: Person, o
         ({"status": BookingStatus.MISSED}, "该预约已失约，不能支付"),
         ({"payment_state": PaymentState.PAID}, "该预约已支付"),
         ({"pay_by": 1}, "已超过支付时限，请重新预约"),
+        ({"confirm_by": 1}, "已超过确认时间，请重新预约"),
     ],
 )
 def test_unpayable_booking_returns_409(checkout: Checkout, columns: dict[str, Any], error: str) -> None:
