@@ -1,6 +1,7 @@
 """Change what the phones of patient files prove (people/patient_status.py).
 
-The front desk confirms a phone. One that an account loses proves nothing any more, in all files that have it: also in
+The front desk confirms a phone; what an account has entered in a self-declared file, or a doctor in any, proves nothing
+when the file is verified. A phone that an account loses proves nothing any more, in all files that have it: also in
 those of removed members and in merged ones, which a split brings back. If the account's owner has proved to have both
 the former phone and another one, the files of the account's members get the latter.
 
@@ -76,18 +77,23 @@ def release(tx: Tx, caller: Caller, user_id: int, cause: AuditAction, reason: st
     released = _list_proved(tx, caller.tenant_id, user_id)
     if not released:
         return
-    tx.execute(
-        """
-        UPDATE patients SET phone_unconfirmed_since = %(now)s
-        WHERE pati_id IN %(pati_ids)s AND tenant_id = %(tenant_id)s
-        """,
-        now=clock.now(),
-        pati_ids=[pati_id for pati_id, _ in released],
-        tenant_id=caller.tenant_id,
-    )
+    mark_unconfirmed(tx, caller.tenant_id, [pati_id for pati_id, _ in released])
     for pati_id, is_verified in released:
         if is_verified:
             _record(tx, caller, pati_id, cause, user_id, None, reason)
+
+
+def mark_unconfirmed(tx: Tx, tenant_id: int, pati_ids: Collection[int]) -> None:
+    """Let the phones of locked files prove nothing until the front desk confirms them."""
+    tx.execute(
+        """
+        UPDATE patients SET phone_unconfirmed_since = COALESCE(phone_unconfirmed_since, %(now)s)
+        WHERE pati_id IN %(pati_ids)s AND tenant_id = %(tenant_id)s
+        """,
+        now=clock.now(),
+        pati_ids=list(pati_ids),
+        tenant_id=tenant_id,
+    )
 
 
 def _list_proved(tx: Tx, tenant_id: int, user_id: int, *, only_members: bool = False) -> list[tuple[int, bool]]:

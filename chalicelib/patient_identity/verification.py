@@ -17,7 +17,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job
-from chalicelib.patient_identity import member_moves, merging
+from chalicelib.patient_identity import file_phones, member_moves, merging
 from chalicelib.patient_identity.merging import FilesChangedError
 from chalicelib.people import members, names, patient_documents, patients, temporary_patients
 from chalicelib.people.documents import Document, Identity
@@ -154,7 +154,10 @@ def _verify(
     how: VerificationMethod,
     reason: str,
 ) -> None:
-    """Let a locked file own an identity, and mark it as verified."""
+    """Let a locked file own an identity, and mark it as verified.
+
+    Its phone proves nothing then: the document does not show that the person has the phone that somebody has entered.
+    """
     tenant_id, pati_id = caller.tenant_id, file.pati_id
     if file.status == PatientStatus.TEMPORARY and file.name.startswith(temporary_patients.NAME):
         raise ApiError(errors.CONFLICT, "临时档案请先补全患者姓名，再核验；或并入该患者已有的档案")
@@ -167,6 +170,7 @@ def _verify(
         else:
             patients.mark_verified(tx, tenant_id, pati_id, how, caller.user_id, [identity])
             member_moves.count_booked_for_person(tx, tenant_id, pati_id)
+            file_phones.mark_unconfirmed(tx, tenant_id, [pati_id])
     except mysql.DuplicateKeyError as duplicate:
         if duplicate.key == "identity":  # a concurrent transaction has verified another file
             raise FilesChangedError from duplicate

@@ -38,7 +38,9 @@ class VerifyPatientRequest(WireModel):
     pati_id_type: IdTypeText = Field("", description=f"{PROTOCOL_TYPE_DESCRIPTION}；空：99", examples=["99"])
     pati_id_number: IdNumberText = Field("", description="空：核对的是档案已登记的证件", examples=[""])
     pati_id_country: CountryText = Field("", description=COUNTRY_DESCRIPTION, examples=[""])
-    pati_phone: OptionalContactPhone = Field("", description="当面确认的手机号；空：不变", examples=[""])
+    pati_phone: OptionalContactPhone = Field(
+        "", description="当面确认的手机号；空：不变，首次核验时档案原有手机号视为未确认", examples=[""]
+    )
     reason: OptionalReason = Field(None, examples=["首次就诊"])
 
 

@@ -196,4 +196,4 @@ def test_life_of_a_claimed_identity(
     assert department.submit(claim.claimed.person, schedule_id).status == 403
     department.book_slot(claim.own.person, schedule_id)
     actions = [row["action"] for row in list_rows("audit_log", hospital)]
-    assert actions == ["verify_patient", "merge_patients", "split_patients"]
+    assert actions == ["verify_patient", "change_file_phone", "merge_patients", "split_patients"]

@@ -43,7 +43,7 @@ def unbind_by_owner(hospital: Hospital, member: Declared) -> Any:
     """The owner is the account whose phone is the file's phone."""
     number = build_unused_id_number()
     own = declare(hospital.lin, number)
-    staff_client.save_patient(hospital.desk, pati_id=member.pati_id, pati_phone=hospital.lin.phone)
+    front_desk_client.verify_patient(hospital.desk, member.pati_id, pati_phone=hospital.lin.phone)
     merge_patients(hospital.desk, own.pati_id, member.pati_id)
     return front_desk_client.remove_binding(hospital.lin, own.person.member_id, member.person.member_id)
 

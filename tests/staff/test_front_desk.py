@@ -76,10 +76,17 @@ def test_document_in_hand_is_added(hospital: Hospital, lin: Person, number: str)
 
 
 def test_confirmed_phone_decides_whose_account_owns_the_file(hospital: Hospital, wang: Person, number: str) -> None:
-    """A stranger has declared the person with his own phone; she says at the desk what hers is."""
+    """A stranger has declared the person with his own phone, which proves nothing until the desk has asked for it."""
     declared = declare(wang, number, phone=wang.phone)
-    [binding] = verify_patient(hospital.desk, declared.pati_id).data["bindings"]
+    for _ in range(2):  # a double click
+        [binding] = verify_patient(hospital.desk, declared.pati_id).data["bindings"]
+        assert binding["is_owner"] is False
+    info = staff_client.get_patient_info(hospital.desk, declared.pati_id).data
+    assert (info["pati_phone"], info["phone_confirmed"]) == (wang.phone, False)
+    [binding] = verify_patient(hospital.desk, declared.pati_id, pati_phone=wang.phone).data["bindings"]
     assert binding["is_owner"] is True
+    [binding] = verify_patient(hospital.desk, declared.pati_id).data["bindings"]
+    assert binding["is_owner"] is True, "a confirmed phone stays confirmed"
     new = {"pati_phone": "+852 9123 4567", "reason": "本人到场"}
     [binding] = verify_patient(hospital.desk, declared.pati_id, **new).data["bindings"]
     assert binding["is_owner"] is False
