@@ -205,7 +205,14 @@ def _create(tx: Tx, caller: Caller, form: PatientForm) -> int:
         patient_documents.add(tx, tenant_id, pati_id, document, user_id)
     if proved := [one.identity for one in found if form.is_seen(one)]:
         patients.mark_verified(tx, tenant_id, pati_id, VerificationMethod.FRONT_DESK, user_id, proved)
+    if not _confirms_phones(caller):
+        file_phones.mark_unconfirmed(tx, tenant_id, [pati_id])
     return pati_id
+
+
+def _confirms_phones(caller: Caller) -> bool:
+    """Return whether a caller decides whose files are, as the front desk does, by the phones that they enter."""
+    return caller.role != Role.DOCTOR
 
 
 def _update(tx: Tx, caller: Caller, pati_id: int, form: PatientForm) -> None:
@@ -217,7 +224,7 @@ def _update(tx: Tx, caller: Caller, pati_id: int, form: PatientForm) -> None:
     _require_details(request, patient)
     if patients.decrypt_phone(patient) != request.pati_phone:
         cause, reason = AuditAction.SAVE_PATIENT, request.reason or ""
-        is_confirmed = caller.role != Role.DOCTOR  # the front desk decides whose a file is
+        is_confirmed = _confirms_phones(caller)
         file_phones.change(tx, caller, patient, request.pati_phone, cause, reason, is_confirmed=is_confirmed)
     patients.update(tx, tenant_id, pati_id, _merge_details(patient, request))
     _update_documents(tx, caller, patient, form)

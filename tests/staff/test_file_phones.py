@@ -6,12 +6,20 @@ import pytest
 
 from chalicelib.adapters import mysql
 from chalicelib.outbox import outbox
+from chalicelib.outbox.jobs import Queue
 from chalicelib.people.patient_status import PatientStatus
 from tests.support import staff_client
 from tests.support.account_client import list_audit_details
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
-from tests.support.front_desk_client import declare, file_patient, get_file, verify_patient
+from tests.support.front_desk_client import (
+    declare,
+    file_patient,
+    find_pati_id,
+    get_file,
+    list_bindings,
+    verify_patient,
+)
 from tests.support.id_numbers import build_unused_id_number
 
 
@@ -119,6 +127,7 @@ def test_form_with_another_phone_confirms_it_at_the_front_desk_only(
 ) -> None:
     """A doctor enters a phone for calls; otherwise the doctor could become the owner of a patient's file."""
     pati_id = file_patient(hospital.chen, number, pati_phone=wang.phone)
+    assert not staff_client.get_patient_info(hospital.desk, pati_id).data["phone_confirmed"]
 
     def save(person: Person, phone: str) -> bool:
         assert staff_client.save_patient(person, pati_id=pati_id, pati_id_number=number, pati_phone=phone).status == 200
@@ -133,8 +142,18 @@ def test_form_with_another_phone_confirms_it_at_the_front_desk_only(
     assert save(hospital.admin, wang.phone)
     changes = [(one["cause"], one["owner_before"], one["owner_after"]) for one in list_phone_changes(hospital, pati_id)]
     assert changes == [
-        ("save_patient", wang.user_id, lin.user_id),
+        ("save_patient", None, lin.user_id),
         ("save_patient", lin.user_id, None),
         ("save_patient", None, None),
         ("save_patient", None, wang.user_id),
     ]
+
+
+@pytest.mark.parametrize(("creator", "is_owner"), [("chen", False), ("desk", True), ("admin", True)])
+def test_phone_of_a_new_file_is_confirmed_by_the_front_desk_only(
+    hospital: Hospital, wang: Person, number: str, creator: str, is_owner: bool
+) -> None:
+    pati_id, declared = file_patient(getattr(hospital, creator), number, pati_phone=wang.phone), declare(wang, number)
+    outbox.run_due_jobs(Queue.INTERNAL)
+    assert find_pati_id(declared.person.member_id) == (pati_id if is_owner else declared.pati_id)
+    assert [one["is_owner"] for one in list_bindings(hospital.desk, pati_id).data] == ([True] if is_owner else [])

@@ -43,7 +43,7 @@ def test_file_contains_all_fields(hospital: Hospital) -> None:
         **fields,
         "pati_id": data["pati_id"],
         "pati_gender": 2,
-        "phone_confirmed": True,
+        "phone_confirmed": False,  # a doctor has entered it
         "pati_group_name": "慢病",
         "pati_splice_address": "广东省广州市越秀区中山二路 1 号",
         "pati_photo": "",
