@@ -1,5 +1,6 @@
 """Requests and responses of the official account's endpoints."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -11,6 +12,7 @@ TEMPLATE_TYPE_DESCRIPTION = (
 )
 MASK_PREFIX = "****"  # of a masked secret
 DOMAIN_LABEL_PATTERN = "[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
+AES_KEY_PATTERN = r"(?:\*{4,}[^*\s]{0,4}|[0-9A-Za-z]{43})?"
 AUTH_URL_PATTERN = rf"^(?:https://)?{DOMAIN_LABEL_PATTERN}(?:\.{DOMAIN_LABEL_PATTERN})+(?:/[0-9A-Za-z._~%-]*)*$"
 
 AppId = Annotated[str, Field(pattern=r"^wx[0-9A-Za-z]{4,30}$", examples=["wxd930ea5d5a258f4f"])]
@@ -177,7 +179,19 @@ class CallbackQuery(WireModel):
 
 
 CallbackToken = Annotated[str, Field(pattern=r"^(?:\*{4,}[^*\s]{0,4}|[0-9A-Za-z]{3,32})?$", examples=["Renhe2026"])]
-EncodingAesKey = Annotated[str, Field(pattern=r"^(?:\*{4,}[^*\s]{0,4}|[0-9A-Za-z]{43})?$", examples=[""])]
+
+
+def _require_aes_key(key: str) -> str:
+    if not re.fullmatch(AES_KEY_PATTERN, key):
+        raise ValueError("应为 43 位字母或数字")
+    return key
+
+
+EncodingAesKey = Annotated[
+    str,
+    AfterValidator(_require_aes_key),
+    Field(examples=[""], json_schema_extra={"pattern": f"^{AES_KEY_PATTERN}$"}),
+]
 
 
 class CallbackConf(WireModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chalicelib.booking.jobs.notified_bookings import VARIABLE_NAMES
+from chalicelib.booking.jobs.notified_bookings import VariableName
 from chalicelib.booking.reservations import notifications
 from chalicelib.booking.reservations.models import STATUS_DESCRIPTION
 from chalicelib.http.fields import (
@@ -88,7 +88,6 @@ SmsEventType = Annotated[
 ]
 SignName = Annotated[str, Field(max_length=32, pattern=r"^[^\x00-\x1f\x7f【】\[\]]*$", examples=["仁和医院"])]
 SmsTemplateId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{0,64}$", examples=["SMS_480000001"])]
-VariableName = Annotated[str, Field(pattern=f"^(?:{'|'.join(VARIABLE_NAMES)})$", examples=["time"])]
 
 
 class SmsTemplate(WireModel):

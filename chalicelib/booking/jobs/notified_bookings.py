@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
@@ -47,7 +48,7 @@ EVENTS_BEFORE_VISIT = (
     EventType.BOOKING_REMINDER,
 )
 # What the variables of an SMS template can be.
-VARIABLE_NAMES = ("hospital", "patient", "time", "dept", "doctor", "area", "before", "until", "reason")
+VariableName = Literal["hospital", "patient", "time", "dept", "doctor", "area", "before", "until", "reason"]
 # These do not wait for the end of quiet hours on the day of the visit: it is taken away, or about to begin.
 URGENT_EVENTS = (
     EventType.SCHEDULE_STOPPED,
