@@ -73,7 +73,7 @@ def _give_back(tx: Tx, holder: Patient, record: Merge, actor: Caller) -> None:
         member_moves.count_all_for_account(tx, tenant_id, new)
     holders = [record.target_pati_id, *(one.target_pati_id for one in later)]  # some may have left documents behind
     file_moves.move_documents(tx, tenant_id, moved.document_ids, holders, new, moved.primary_id)
-    for pati_id in (*holders, new):
+    for pati_id in (old, new):  # not of a file that stays merged: its own split returns its primary document
         patient_documents.ensure_primary(tx, tenant_id, pati_id)
     file_moves.move_identities(tx, tenant_id, moved.identities, old, new)
     if holder.status == PatientStatus.VERIFIED and not patient_documents.release_identities(tx, tenant_id, old):

@@ -149,6 +149,25 @@ def test_each_file_has_a_primary_document_after_a_split(hospital: Hospital, lin:
     assert primary == {declared.pati_id: 1, other: 1}
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_file_whose_primary_document_was_moved_and_another_one_was_not(
+    hospital: Hospital, lin: Person, wang: Person, order: tuple[int, int]
+) -> None:
+    """B's passport, which nobody has seen, stays with B, when C gets its primary document."""
+    number = build_unused_id_number()
+    first, second = declare(wang, build_unused_id_number()), declare(lin, number)
+    passport = {"id_type": "03", "id_number": "E7654321", "verified": False}
+    saved = save_patient(hospital.desk, pati_id=second.pati_id, pati_id_number=number, documents=[passport])
+    assert saved.status == 200
+    file_patient(hospital.desk, number, pati_id_type="02")
+    before = list_rows("patient_documents", hospital)
+    merges = [merge_patients(hospital.desk, first.pati_id, second.pati_id).data["merge_id"]]
+    merges.append(front_desk_client.verify_patient(hospital.desk, second.pati_id).data["merge_id"])
+    for one in order:
+        assert split_patients(hospital.desk, merges[one]).status == 200
+    assert list_rows("patient_documents", hospital) == before
+
+
 def list_bookings(hospital: Hospital) -> list[tuple[int, int]]:
     return [(row["pati_id"], row["member_id"]) for row in list_rows("bookings", hospital)]
 
