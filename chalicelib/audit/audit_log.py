@@ -27,6 +27,7 @@ class AuditAction(StrEnum):
     REPLACE_CARD = "replace_card"
     CLEAR_MISSED = "clear_missed"
     CANCEL_BOOKING = "cancel_booking"
+    REGISTER_UNVERIFIED = "register_unverified"
     RECORD_RECEIPT = "record_receipt"
     REFUND_VISIT = "refund_visit"
     CHANGE_FILE_PHONE = "change_file_phone"

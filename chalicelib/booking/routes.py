@@ -209,8 +209,8 @@ def register_booking(caller: Caller, body: RegisterRequest) -> RegisterResult:
     Changes bookStatus from 0 to 2 when the patient arrives, on the day of the booking only; the patient gets in line,
     or returns to it after tests. The booking is given by book_id or by the code that the patient shows. With
     document_checked, the patient's file is verified, or merged into the verified file of the same document and name;
-    409 if that one has another name, or the file has no document: then register without it, and use verify_patient or
-    merge_patients.
+    409 if that one has another name, or the file has no document: then use verify_patient or merge_patients. A booking
+    of an unverified file is registered with document_checked, or with the reason why there is no document.
     """
     return registration.register(caller, body)
 

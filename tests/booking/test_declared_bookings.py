@@ -59,7 +59,7 @@ def test_cancelled_and_registered_bookings_make_room(
     department.cancel(invented[0], first)
     third = department.submit(invented[2], schedule_id, 3)
     assert third.status == 200
-    assert department.register(book_id=second).status == 200
+    assert department.register(book_id=second, reason="急诊，未带证件").status == 200
     assert department.submit(invented[3], schedule_id, 4).status == 200
     assert department.submit(invented[4], schedule_id, 5).error == LIMIT_TEXT
 

@@ -77,7 +77,7 @@ def test_patient_without_an_account_is_booked_registered_and_cancelled(
     freeze_clock(monkeypatch, "07:30", ahead=1)
     [listed] = get(f"{STAFF_PATH}/day_bookings", department.hospital.desk.token, date=get_iso_date(0)).data["list"]
     assert (listed["book_id"], listed["pati_name"]) == (book_id, "赵大爷")
-    assert department.register(book_id=book_id).data["visi_serialno"] == "3"
+    assert department.register(book_id=book_id, reason="未带证件").data["visi_serialno"] == "3"
     [(user_id, event_type, _)] = department.list_notification_jobs()
     assert (user_id, event_type) == (None, EventType.BOOKING_MOVED), "for the call list"
     later = department.book_for_patient(walk_in, department.create_schedule(date=get_iso_date(3))).data["book_id"]

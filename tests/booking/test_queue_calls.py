@@ -234,7 +234,7 @@ def test_walk_in_without_an_account_and_additional_slot_are_called(queue: QueueC
     book_id = department.add_booking(pati_id, queue.schedule_id).data["book_id"]
     [row] = [one for one in list_rows("bookings", department.hospital) if str(one["book_id"]) == book_id]
     assert (row["serial_no"], row["user_id"]) == (49, None)
-    department.register(book_id=book_id)
+    department.register(book_id=book_id, reason="未带证件")
     assert queue.list_waiting() == [*books, book_id]
     for current in ["", *books]:
         last = queue.call_next(current).data["current"]

@@ -261,16 +261,31 @@ def test_registration_with_the_document_verifies_a_file_in_place(department: Boo
 
 
 @pytest.mark.usefixtures("at_seven")
-def test_registration_that_cannot_verify_is_possible_without(department: BookingDepartment, wang: Person) -> None:
+def test_unverified_file_is_registered_with_the_document_only(department: BookingDepartment, wang: Person) -> None:
+    declared = front_desk_client.declare(wang, build_unused_id_number())
+    book_id = department.book_slot(declared.person, department.create_schedule(date=get_iso_date(0)))
+    for body in ({}, {"document_checked": False}, {"reason": ""}):
+        response = department.register(book_id=book_id, **body)
+        assert (response.status, response.error) == (409, "身份未核验，请核对证件")
+    assert department.get_status(wang, book_id) == 0
+    assert list_rows("queue_entries", department.hospital) == []
+    assert department.register(book_id=book_id, document_checked=True).status == 200
+    assert department.register(book_id=book_id).status == 200, "registered already"
+    assert list_rows("audit_log", department.hospital)[-1]["action"] != "register_unverified"
+
+
+@pytest.mark.usefixtures("at_seven")
+def test_registration_that_cannot_verify_needs_a_reason(department: BookingDepartment, wang: Person) -> None:
     number, desk = build_unused_id_number(), department.hospital.desk
     verified = front_desk_client.file_patient(desk, number, pati_name="林大雨")
     declared = front_desk_client.declare(wang, number)
     book_id = department.book_slot(declared.person, department.create_schedule(date=get_iso_date(0)))
-    response = department.register(book_id=book_id, document_checked=True)
     text = f"该证件已登记在档案 {verified}，姓名不同，请核对；如确为同一人请合并档案"
-    assert (response.status, response.error) == (409, text)
+    for body in ({}, {"reason": "新生儿，尚无证件"}):
+        response = department.register(book_id=book_id, document_checked=True, **body)
+        assert (response.status, response.error) == (409, text)
     assert department.get_status(wang, book_id) == 0
-    assert department.register(book_id=book_id).status == 200
+    assert department.register(book_id=book_id, reason="姓名有误，待合并档案").status == 200
 
 
 @pytest.mark.usefixtures("at_seven")
@@ -282,9 +297,40 @@ def test_verification_is_undone_with_a_rejected_registration(department: Booking
 
 
 @pytest.mark.usefixtures("at_seven")
-def test_file_without_a_document_is_registered_unverified(department: BookingDepartment, lin: Person) -> None:
-    factories.create_patient_file(lin, is_verified=False)
+def test_reason_registers_a_file_without_a_document(department: BookingDepartment, lin: Person) -> None:
+    pati_id = factories.create_patient_file(lin, is_verified=False)
     book_id = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
     assert department.register(book_id=book_id, document_checked=True).error == "该档案没有证件，请先登记证件"
     assert department.register(book_id=book_id, document_checked="x").error.startswith("document_checked：")
+    for invalid in ("无", "x" * 256, "a\nb", 1):
+        assert department.register(book_id=book_id, reason=invalid).error.startswith("reason：")
+    assert department.register(book_id=book_id).error == "身份未核验，请核对证件"
+    for _ in range(2):  # the same request twice
+        assert department.register(book_id=book_id, reason="新生儿，尚无证件").status == 200
+    [entry] = list_rows("audit_log", department.hospital)
+    assert [entry[name] for name in ("actor", "action", "subject", "reason", "detail")] == [
+        f"user:{department.hospital.desk.user_id}".encode(),
+        "register_unverified",
+        f"booking:{book_id}".encode(),
+        "新生儿，尚无证件",
+        f'{{"pati_id": {pati_id}}}',
+    ]
+    assert front_desk_client.get_file(pati_id)["status"] == "declared"
+
+
+@pytest.mark.usefixtures("at_seven")
+def test_unverified_patient_returns_with_results(department: BookingDepartment, lin: Person) -> None:
+    factories.create_patient_file(lin, is_verified=False)
+    book_id = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
+    department.register(book_id=book_id, reason="急诊，未带证件")
+    away = "UPDATE queue_entries SET state = 'away' WHERE book_id = %(book_id)s"
+    mysql.autocommit.execute(away, book_id=book_id)
     assert department.register(book_id=book_id).status == 200
+    assert [row["state"] for row in list_rows("queue_entries", department.hospital)] == ["waiting"]
+
+
+@pytest.mark.usefixtures("at_seven")
+def test_reason_of_a_verified_patient_is_not_recorded(department: BookingDepartment, lin: Person) -> None:
+    book_id = department.book_slot(lin, department.create_schedule(date=get_iso_date(0)))
+    assert department.register(book_id=book_id, reason="未带证件").status == 200
+    assert list_rows("audit_log", department.hospital) == []

@@ -32,7 +32,7 @@ def check_in_all(queue: QueueClient, names: list[str], monkeypatch: pytest.Monke
         books.append(queue.department.book_for_patient(pati_id, queue.schedule_id, number + 1).data["book_id"])
     freeze_clock(monkeypatch, "07:30", ahead=1)
     for book_id in books:
-        queue.department.register(book_id=book_id)
+        queue.department.register(book_id=book_id, reason="未带证件")
     return books
 
 

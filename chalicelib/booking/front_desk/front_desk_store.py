@@ -60,6 +60,16 @@ def find(tx: Tx, tenant_id: int, book_id: int | None, book_code: str | None) -> 
     return BookingKeys(**row) if row else None
 
 
+def is_verified(tx: Tx, tenant_id: int, pati_id: int) -> bool:
+    """Return whether a patient file, which is locked, is verified."""
+    status = tx.fetch_value(
+        "SELECT status FROM patients WHERE pati_id = %(pati_id)s AND tenant_id = %(tenant_id)s",
+        pati_id=pati_id,
+        tenant_id=tenant_id,
+    )
+    return bool(status == PatientStatus.VERIFIED)
+
+
 def list_day(
     tx: Tx,
     tenant_id: int,

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field
 
 from chalicelib.booking.reservations.models import BOOK_ID_ALIASES, CHARGE_DESCRIPTION, STATUS_DESCRIPTION
 from chalicelib.booking.schedules.models import TYPE_DESCRIPTION
-from chalicelib.http.fields import Boolean, Date, IdText, OptionalId, PageQuery, Reason, WireModel
+from chalicelib.http.fields import Boolean, Date, IdText, OptionalId, OptionalReason, PageQuery, Reason, WireModel
 
 
 class RegisterRequest(WireModel):
@@ -18,6 +18,11 @@ class RegisterRequest(WireModel):
     )
     document_checked: Boolean = Field(
         False, description="true：已核对患者本人证件，同时核验其档案（同名的已核验档案会自动合并）", examples=[False]
+    )
+    reason: OptionalReason = Field(
+        None,
+        description="档案未核验又没有证件可核对时必填：放行的理由，记入操作日志",
+        examples=["", "新生儿，尚无证件"],
     )
 
 

@@ -5,8 +5,10 @@ from contextlib import suppress
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
+from chalicelib.audit import audit_log
+from chalicelib.audit.audit_log import AuditAction
 from chalicelib.billing import bookings
-from chalicelib.billing.bookings import BookingStatus
+from chalicelib.billing.bookings import Booking, BookingStatus
 from chalicelib.booking.front_desk import front_desk_store
 from chalicelib.booking.front_desk.front_desk_store import BookingKeys, DayBookingRow
 from chalicelib.booking.front_desk.models import DayBooking, DayBookingsQuery, RegisterRequest, RegisterResult
@@ -27,11 +29,13 @@ def register(caller: Caller, request: RegisterRequest) -> RegisterResult:
     """Register a booking on its day (挂号), which becomes the patient's latest visit, and the patient gets in line.
 
     Registering again has no effect, except that a patient who was sent for tests gets in line again with the results.
+    A reason lets the patient of an unverified file in without a document, which the audit log records.
 
     Raises:
         ApiError: 400 without an id and a code, 404 if the tenant has no such booking, 409 on another day, if it is
-            cancelled or missed, or if its schedule is stopped; with document_checked also if the file has no document
-            or must be merged with one of another name.
+            cancelled or missed, if its schedule is stopped, or if the file is unverified and neither document_checked
+            nor a reason is given; with document_checked also if the file has no document or must be merged with one of
+            another name.
     """
     if not (request.book_id or request.book_code):
         raise ApiError(errors.BAD_PARAMETER, "book_id：与 book_code 必填其一")
@@ -69,7 +73,7 @@ def _find_and_register(caller: Caller, request: RegisterRequest) -> RegisterResu
     if request.document_checked:
         serial_no, is_new = _verify_and_register(caller, request, keys)
     else:
-        serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, keys, keys.pati_id))
+        serial_no, is_new = mysql.run_transaction(lambda tx: _register(tx, caller, request, keys, keys.pati_id))
     if is_new:
         outbox.wake_worker()
     return RegisterResult(book_id=str(keys.book_id), visi_serialno=str(serial_no))
@@ -89,13 +93,13 @@ def _verify_and_register(caller: Caller, request: RegisterRequest, found: Bookin
     def work(tx: Tx) -> tuple[int, bool]:
         keys, how = _get_keys(tx, caller, request), VerificationMethod.REGISTRATION
         verified = verification.verify_in_person(tx, caller, keys.pati_id, None, how)
-        return _register(tx, caller, keys, verified.pati_id)
+        return _register(tx, caller, request, keys, verified.pati_id)
 
     with verification.audit_conflicts(caller, found.pati_id):
         return merging.run_transaction(work)
 
 
-def _register(tx: Tx, caller: Caller, keys: BookingKeys, pati_id: int) -> tuple[int, bool]:
+def _register(tx: Tx, caller: Caller, request: RegisterRequest, keys: BookingKeys, pati_id: int) -> tuple[int, bool]:
     """Return the slot's serial number, and whether the booking was registered now.
 
     Args:
@@ -113,8 +117,22 @@ def _register(tx: Tx, caller: Caller, keys: BookingKeys, pati_id: int) -> tuple[
         arrival.return_with_results(tx, caller.tenant_id, schedule, booking.book_id)
         return booking.serial_no, False
     arrival.require_registrable(booking, schedule)
+    if not front_desk_store.is_verified(tx, caller.tenant_id, pati_id):
+        _audit_unverified(tx, caller, request, booking)
     arrival.register(tx, booking, schedule, caller.user_id)
     return booking.serial_no, True
+
+
+def _audit_unverified(tx: Tx, caller: Caller, request: RegisterRequest, booking: Booking) -> None:
+    """Record why the patient of an unverified file is let in; raise ApiError(CONFLICT) without a reason."""
+    if not request.reason:
+        raise ApiError(errors.CONFLICT, "身份未核验，请核对证件")
+    audit_log.insert_entry(
+        *(tx, caller.tenant_id, caller.principal, AuditAction.REGISTER_UNVERIFIED, f"booking:{booking.book_id}"),
+        reason=request.reason,
+        key_id=caller.key_id or None,
+        pati_id=booking.pati_id,
+    )
 
 
 def _build_day_booking(tenant_id: int, row: DayBookingRow) -> DayBooking:
