@@ -146,6 +146,40 @@ def set_member_of_bookings(
     )
 
 
+def list_waitlist_entries(tx: Tx, tenant_id: int, member_id: int, other_id: int) -> list[int]:
+    """Return a member's places on the waitlist, without those in lines in which another member waits already."""
+    rows = tx.fetch_all(
+        """
+        SELECT w.entry_id FROM waitlist_entries w
+        LEFT JOIN waitlist_entries o ON o.member_id = %(other_id)s AND o.schedule_id = w.schedule_id AND o.live = 1
+        WHERE w.member_id = %(member_id)s AND w.tenant_id = %(tenant_id)s AND w.live = 1 AND o.entry_id IS NULL
+        ORDER BY w.entry_id
+        """,
+        member_id=member_id,
+        other_id=other_id,
+        tenant_id=tenant_id,
+    )
+    return [row["entry_id"] for row in rows]
+
+
+def set_member_of_waitlist_entries(
+    tx: Tx, tenant_id: int, entry_ids: Collection[int], old_ids: Collection[int], member_id: int
+) -> None:
+    """Let places on the waitlist of one of some members be those of another of the same account."""
+    if not entry_ids:
+        return
+    tx.execute(
+        """
+        UPDATE waitlist_entries SET member_id = %(member_id)s
+        WHERE entry_id IN %(entry_ids)s AND member_id IN %(old_ids)s AND tenant_id = %(tenant_id)s
+        """,
+        member_id=member_id,
+        entry_ids=entry_ids,
+        old_ids=old_ids,
+        tenant_id=tenant_id,
+    )
+
+
 def list_sessions(tx: Tx, tenant_id: int, member_id: int, other_id: int) -> tuple[list[int], list[int]]:
     """Return the conversations of a member's consultations: with doctors without, and with a session of another member.
 

@@ -21,6 +21,7 @@ class ReplacedMember:
     book_ids: list[int]  # bookings to come, which are the other member's now
     conversation_ids: list[int]  # consultations, which are the other member's now
     archived_ids: list[int]  # consultations with doctors of whom the other member is a patient too
+    entry_ids: list[int]  # places on the waitlist, which are the other member's now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,7 +166,7 @@ def _move(
 
 
 def replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, actor: Caller | None) -> ReplacedMember:
-    """Remove a member whose account has another one of the file, and let that one have the consultations.
+    """Remove a member whose account has another one of the file, which gets consultations and places on the waitlist.
 
     The caller lets it have the bookings too, once they are on its file.
     """
@@ -174,6 +174,8 @@ def replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, ac
     moved_ids, archived_ids = member_moves.list_sessions(tx, tenant_id, member.member_id, other_id)
     member_moves.set_member_of_sessions(tx, tenant_id, moved_ids, [member.member_id], other_id)
     member_moves.set_archived(tx, tenant_id, archived_ids, clock.now())
+    entry_ids = member_moves.list_waitlist_entries(tx, tenant_id, member.member_id, other_id)
+    member_moves.set_member_of_waitlist_entries(tx, tenant_id, entry_ids, [member.member_id], other_id)
     member_moves.replace_member(tx, tenant_id, member, other_id, actor.user_id if actor else None)
     return ReplacedMember(
         member_id=member.member_id,
@@ -181,6 +183,7 @@ def replace_member(tx: Tx, tenant_id: int, member: FileMember, other_id: int, ac
         book_ids=book_ids,
         conversation_ids=moved_ids,
         archived_ids=archived_ids,
+        entry_ids=entry_ids,
     )
 
 

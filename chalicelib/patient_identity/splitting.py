@@ -101,6 +101,7 @@ def _give_back_members(tx: Tx, record: Merge, later: Collection[Merge], holder: 
         others = _list_successors(one, by_later)
         member_moves.set_member_of_bookings(tx, tenant_id, one.book_ids, others, one.member_id)
         member_moves.set_member_of_sessions(tx, tenant_id, one.conversation_ids, others, one.member_id)
+        member_moves.set_member_of_waitlist_entries(tx, tenant_id, one.entry_ids, others, one.member_id)
     member_moves.set_file_of_members(tx, tenant_id, member_ids, holder, source)
     for one in replaced:
         if member_moves.restore_member(tx, tenant_id, one.member_id, _list_successors(one, by_later)[-1]):
@@ -202,6 +203,7 @@ def _subtract(moved: Moved, given_back: Moved) -> Moved:
     """Return what a later merge moved without what the source of an earlier one has taken back."""
     book_ids = {id_ for one in given_back.replaced for id_ in one.book_ids}
     conversation_ids = {id_ for one in given_back.replaced for id_ in (*one.conversation_ids, *one.archived_ids)}
+    entry_ids = {id_ for one in given_back.replaced for id_ in one.entry_ids}
     document_ids = set(given_back.document_ids)
     return replace(
         moved,
@@ -212,6 +214,7 @@ def _subtract(moved: Moved, given_back: Moved) -> Moved:
                 book_ids=[id_ for id_ in one.book_ids if id_ not in book_ids],
                 conversation_ids=[id_ for id_ in one.conversation_ids if id_ not in conversation_ids],
                 archived_ids=[id_ for id_ in one.archived_ids if id_ not in conversation_ids],
+                entry_ids=[id_ for id_ in one.entry_ids if id_ not in entry_ids],
             )
             for one in moved.replaced
             if one.member_id not in given_back.member_ids
