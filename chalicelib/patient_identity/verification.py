@@ -81,13 +81,15 @@ def verify_in_person(
     name = patients.get(tx, caller.tenant_id, pati_id).name
     owner_id = patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity, name)
     files = merging.lock_files(tx, caller.tenant_id, {pati_id, owner_id or pati_id})
-    if patient_documents.find_verified_by_identity(tx, caller.tenant_id, identity, name) != owner_id:
-        raise FilesChangedError
     file = files[pati_id]
     if file.status == PatientStatus.MERGED:
         if how == VerificationMethod.REGISTRATION:  # the booking has moved to another file
             raise FilesChangedError
         raise ApiError(errors.CONFLICT, f"该档案已并入档案 {file.merged_into}")
+    present = document.identity if document else _get_own_identity(tx, caller.tenant_id, pati_id)
+    present_owner_id = patient_documents.find_verified_by_identity(tx, caller.tenant_id, present, file.name)
+    if (present, present_owner_id) != (identity, owner_id):  # saved, or another file was verified, before the lock
+        raise FilesChangedError
     if owner_id is None or owner_id == pati_id:
         _verify(tx, caller, file, document, identity, how, reason)
         enqueue_claims(tx, caller.tenant_id, pati_id)

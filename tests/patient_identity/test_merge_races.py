@@ -2,11 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
 from chalicelib.booking.reservations import booking_store
-from chalicelib.patient_identity import merge_records
+from chalicelib.patient_identity import merge_records, merging
 from chalicelib.people.patient_status import PatientStatus
 from tests.support.booking_client import BookingDepartment, freeze_clock, get_iso_date, list_rows
 from tests.support.factories import Hospital, Person
@@ -23,6 +24,7 @@ from tests.support.front_desk_client import (
 )
 from tests.support.id_numbers import build_unused_id_number
 from tests.support.pauses import pause_first_call
+from tests.support.staff_client import save_patient
 from tests.support.threads import run_in_threads
 
 pytestmark = pytest.mark.store
@@ -169,3 +171,30 @@ def test_two_desks_verify_two_files_of_one_identity(hospital: Hospital, lin: Per
     assert len({one.data["pati_id"] for one in responses}) == 1
     assert sorted(get_file(one)["status"] for one in files) == [PatientStatus.MERGED, PatientStatus.VERIFIED]
     assert len(list_rows("patient_identities", hospital)) == 1
+
+
+@pytest.mark.parametrize("changed", ["number", "name"])
+def test_file_that_is_saved_before_it_is_locked_is_verified_as_it_is_then(
+    hospital: Hospital, wang: Person, number: str, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """The identity that it had is not its own any more, and is left to its real owner."""
+    declared, other = declare(wang, number), build_unused_id_number()
+    form: dict[str, Any] = {"number": {"pati_id_number": other}, "name": {"pati_name": "王真主"}}[changed]
+    real, saved = merging.lock_files, list[int]()
+
+    def save_first(*args: Any) -> Any:
+        if not saved:
+            saved.append(
+                save_patient(hospital.desk, pati_id=declared.pati_id, **{"pati_id_number": number, **form}).status
+            )
+        return real(*args)
+
+    owner = file_patient(hospital.desk, number, pati_name="王真主") if changed == "name" else None
+    monkeypatch.setattr(merging, "lock_files", save_first)
+    verified = verify_patient(hospital.desk, declared.pati_id)
+    assert saved == [200]
+    if owner:
+        assert verified.data["pati_id"] == str(owner), "the file that has the name now"
+    else:
+        assert verified.data["pati_id"] == str(declared.pati_id)
+        assert file_patient(hospital.desk, number) != declared.pati_id
