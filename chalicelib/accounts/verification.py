@@ -107,6 +107,9 @@ def _bind_by_code(caller: Caller, claim: Claim | None, request: VerifyMemberRequ
         sms_codes.consume(tx, tenant_id, subject, CodePurpose.VERIFY_MEMBER, code_hash)
         if claim is None or not claim.has_confirmed_phone:  # the phone was lost after the code was sent
             return False
+        key = (tenant_id, subject, CodePurpose.VERIFY_MEMBER, code_hash)
+        if not sms_codes.was_sent_to(tx, *key, claim.verified_phone_blind):  # the desk has replaced the phone since
+            return False
         return _bind(tx, tenant_id, member_id, claim, VerificationMethod.CODE, caller)
 
     try:

@@ -13,6 +13,7 @@ class Claim:
 
     declared_id: int
     verified_id: int
+    verified_phone_blind: bytes | None  # the phone of the verified file
     has_confirmed_phone: bool  # whether a code to the verified file's phone proves anything
     has_phone_of_account: bool  # whether the verified file's phone proves that the account may have it
 
@@ -21,7 +22,7 @@ def find_claim(tx: Tx, tenant_id: int, member_id: int) -> Claim | None:
     """Return the claim of a live member, None if there is no verified file of this identity and name."""
     row = tx.fetch_one(
         f"""
-        SELECT own.pati_id AS declared_id, p.pati_id AS verified_id,
+        SELECT own.pati_id AS declared_id, p.pati_id AS verified_id, p.phone_blind,
                p.phone_unconfirmed_since IS NULL AS has_confirmed_phone, {PROVES_OWNER_SQL} AS has_phone_of_account
         FROM members m
         JOIN accounts a ON a.user_id = m.user_id
@@ -40,4 +41,4 @@ def find_claim(tx: Tx, tenant_id: int, member_id: int) -> Claim | None:
     if row is None:
         return None
     proofs = bool(row["has_confirmed_phone"]), bool(row["has_phone_of_account"])
-    return Claim(row["declared_id"], row["verified_id"], *proofs)
+    return Claim(row["declared_id"], row["verified_id"], row["phone_blind"], *proofs)

@@ -289,6 +289,21 @@ def restore_tries(tx: Tx, key: CodeKey, network: str, request_ids: list[int]) ->
     )
 
 
+def was_sent_to(tx: Tx, key: CodeKey, code_hash: bytes, phone_blind: bytes | None) -> bool:
+    """Return whether the phone of the request for a code is a certain one."""
+    found = tx.fetch_value(
+        f"""
+        SELECT 1 FROM codes {_WHERE_CODE_SQL} AND code_hash = %(code_hash)s AND request_id IN (
+            SELECT request_id FROM code_requests WHERE tenant_id = %(tenant_id)s AND phone_blind = %(phone_blind)s
+        )
+        """,
+        **key.build_parameters(),
+        code_hash=code_hash,
+        phone_blind=phone_blind,
+    )
+    return found is not None
+
+
 def is_used(tx: Tx, key: CodeKey, code_hash: bytes) -> bool:
     """Return whether a code has been used."""
     found = tx.fetch_value(

@@ -192,6 +192,13 @@ def consume(tx: Tx, tenant_id: int, subject: bytes, purpose: CodePurpose, code_h
         raise ApiError(errors.BAD_PARAMETER, WRONG_CODE_TEXT)
 
 
+def was_sent_to(
+    tx: Tx, tenant_id: int, subject: bytes, purpose: CodePurpose, code_hash: bytes, phone_blind: bytes | None
+) -> bool:
+    """Return whether a code, one whose phone is found by the job that sends it, was sent to a phone."""
+    return code_store.was_sent_to(tx, CodeKey(tenant_id, subject, purpose), code_hash, phone_blind)
+
+
 def _request_code(order: _Order, address: str, principal: str) -> None:
     """Enqueue the job."""
     if not settings.sms.provider:

@@ -22,6 +22,7 @@ from tests.support.front_desk_client import (
     merge_patients,
     request_member_code,
     verify_member,
+    verify_patient,
 )
 from tests.support.id_numbers import build_unused_id_number
 from tests.support.sms_provider import Provider, provider
@@ -121,6 +122,19 @@ def test_member_is_bound_by_a_code(
     assert (merge["how"], merge["merged_by"]) == ("code", lin.user_id)
     run_jobs()
     assert [phone for phone, _ in provider.sent[1:]] == [OWNERS_PHONE], "the notice"
+
+
+def test_code_to_a_phone_that_the_desk_has_replaced_binds_nothing(
+    hospital: Hospital, lin: Person, verified: int, declared: Declared, provider: Provider
+) -> None:
+    request_member_code(lin, declared.person.member_id)
+    run_jobs()
+    [(phone, code)] = provider.sent
+    assert phone == OWNERS_PHONE
+    assert verify_patient(hospital.desk, verified, pati_phone="13800000056", reason="本人换号").status == 200
+    result = verify_member(lin, declared.person.member_id, verCode=code)
+    assert (result.status, result.error) == (400, WRONG)
+    assert not is_bound(declared, verified)
 
 
 def test_two_concurrent_requests_with_a_code_bind_once(
