@@ -39,9 +39,9 @@ class NewMember:
 def add(caller: Caller, request: AddMemberRequest) -> AddMemberResponse:
     """Add a member with a self-declared patient file.
 
-    The same person again returns the same member: a person of the account with this document, or a child with a
-    guardian and this name, birthday and gender. A document that such a child has not shown yet is added to their file,
-    unless the file is verified: then staff add it, who have seen it.
+    The same person again returns the same member: a person of the account with this document, or one who has a
+    guardian, as a child or from when they were one, and this name, birthday and gender. A document that such a person
+    has not shown yet is added to their file, unless the file is verified: then staff add it, who have seen it.
 
     Raises:
         ApiError: 400 for an invalid number, if birthday or gender contradict it, and for a child without a guardian;
@@ -104,7 +104,7 @@ def _find_or_add(tx: Tx, caller: Caller, new: NewMember) -> int:
 
 def _lock_child(tx: Tx, caller: Caller, new: NewMember) -> None:
     """Lock the files to which `_find_same_person` may add a document: before the account, as in booking."""
-    if new.guardian and new.document:
+    if new.document:
         present = members.list_with_patients(tx, caller.tenant_id, caller.user_id)
         same = {one.pati_id for one in present if one.pati_id and _is_same_child(one, new.details)}
         for pati_id in sorted(same):
@@ -118,8 +118,6 @@ def _find_same_person(tx: Tx, caller: Caller, new: NewMember, present: list[memb
         member_id = members.find_by_identity(tx, caller.tenant_id, caller.user_id, document.identity)
         if member_id:
             return member_id
-    if new.guardian is None:
-        return None
     for member in present:
         if member.pati_id and _is_same_child(member, new.details):
             if document is None:

@@ -82,6 +82,25 @@ def test_later_document_of_the_child_is_added_to_the_same_file(lin: Person) -> N
     assert add_child(lin, IDNo=build_child_number(), name="林大宝").data["memberId"] == member_id, "found by number"
 
 
+def test_first_document_of_a_child_who_has_turned_14_is_added_to_the_same_file(lin: Person) -> None:
+    member_id = add_child(lin).data["memberId"]
+    birthday = f"{clock.today().replace(day=1) - timedelta(days=15 * 366)}"
+    for table in ("members", "patients"):
+        mysql.autocommit.execute(
+            f"UPDATE {table} SET birthday = %(birthday)s WHERE name = %(name)s AND tenant_id = %(tenant_id)s",
+            birthday=birthday,
+            name=CHILD["name"],
+            tenant_id=lin.tenant_id,
+        )
+    own = {"birthday": birthday, "guardian": None, "IDNo": build_id_number(birthday.replace("-", ""), 1)}
+    responses = run_in_threads([lambda: add_child(lin, **own)] * 2)
+    assert [one.data["memberId"] for one in responses] == [member_id] * 2
+    [_, child] = list_members(lin)
+    assert child["IDNo"] == own["IDNo"]
+    other = add_child(lin, **{**own, "name": "林大宝", "IDNo": build_id_number(birthday.replace("-", ""), 3)})
+    assert other.data["memberId"] != member_id
+
+
 def test_second_number_of_one_type_is_another_child(lin: Person) -> None:
     """An account cannot attach any number of claims to one file."""
     first = add_child(lin, IDNo=build_child_number(1)).data["memberId"]
