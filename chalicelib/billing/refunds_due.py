@@ -87,16 +87,17 @@ class BookingRefund:
 
 
 # Columns that parse_booking_refund needs, for a SELECT of bookings b. The refund of a duplicate payment is
-# left out, as the booking stays paid.
+# left out, as the booking stays paid, through us or at the hospital's till, which leaves no settlement.
 _FURTHEST_FROM_SUCCESS_FIRST = (
     RefundState.ABNORMAL.value,
     RefundState.PENDING.value,
     RefundState.PROCESSING.value,
     RefundState.SUCCESS.value,
 )
-_REFUNDS_OF_BOOKING = """
+_REFUNDS_OF_BOOKING = f"""
     FROM refunds x LEFT JOIN settlements t ON t.book_id = x.book_id AND t.tenant_id = x.tenant_id
-    WHERE x.book_id = b.book_id AND x.tenant_id = b.tenant_id AND (t.payment_id IS NULL OR x.payment_id = t.payment_id)
+    WHERE x.book_id = b.book_id AND x.tenant_id = b.tenant_id
+      AND (t.payment_id IS NULL AND x.reason <> '{RefundReason.DUPLICATE.value}' OR x.payment_id = t.payment_id)
 """
 REFUND_COLUMNS = f"""
     (SELECT x.state {_REFUNDS_OF_BOOKING}

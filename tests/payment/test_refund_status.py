@@ -115,3 +115,16 @@ def test_refund_of_a_duplicate_payment_leaves_the_booking_paid(checkout: Checkou
     checkout.run_refund_jobs()
     finish_refund(checkout, pay, book_id)
     assert get_refund(checkout, book_id) == (2, NO_REFUND)
+
+
+def test_online_payment_after_the_receipt_of_the_till_leaves_the_booking_paid(
+    checkout: Checkout, pay: WeChatPay
+) -> None:
+    book_id = checkout.book_slot()
+    notification = checkout.pay_without_notification(book_id)
+    assert checkout.department.record_receipt(book_id, "SF-1").status == 200
+    checkout.deliver_notification(notification)
+    checkout.run_refund_jobs()
+    finish_refund(checkout, pay, book_id)
+    assert [one["reason"] for one in checkout.list_refunds(book_id)] == ["duplicate"]
+    assert get_refund(checkout, book_id) == (2, NO_REFUND)
