@@ -14,6 +14,7 @@ from tests.support.booking_client import (
     MORNING,
     STAFF_PATH,
     BookingDepartment,
+    freeze_clock,
     get_iso_date,
     get_weekday,
     list_rows,
@@ -155,3 +156,24 @@ def test_a_pattern_that_is_expanded_meanwhile_creates_nothing(department: Bookin
     assert list_live_days(department) == []
     run_in_threads(work)
     assert list_live_days(department) == []
+
+
+@pytest.mark.parametrize(("time", "stopped"), [("11:59", 2), ("12:00", 1), ("16:59", 1), ("17:00", 0)])
+def test_closing_today_leaves_half_days_that_are_over(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch, time: str, stopped: int
+) -> None:
+    freeze_clock(monkeypatch, "07:00")
+    hospital = department.hospital
+    morning = department.create_schedule(date=get_iso_date(0))
+    afternoon = department.create_schedule(date=get_iso_date(0), **AFTERNOON)
+    missed, coming = department.book_slot(lin, morning), department.book_slot(wang, afternoon)
+    for book_id in (missed, coming):
+        mark_paid(book_id)
+    freeze_clock(monkeypatch, time)
+    shown = get(f"{STAFF_PATH}/closure_preview", hospital.admin.token, **build_days(0, 0)).data
+    assert (shown["schedules"], shown["bookings"]) == (stopped, stopped)
+    assert save(hospital.admin, 0, 0).data["stopped"] == stopped
+    run_stop_jobs(department)
+    expected = [BookingStatus.CANCELLED if is_coming else BookingStatus.BOOKED for is_coming in (stopped > 1, stopped)]
+    assert [department.get_status(lin, missed), department.get_status(wang, coming)] == expected
+    assert len(list_rows("refunds_due", hospital)) == stopped

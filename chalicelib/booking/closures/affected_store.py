@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import date
 
+from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import BookingStatus, PaymentState
 
+# A half-day of today that is over is not affected: who came was seen, and who did not has missed the visit.
 _SCHEDULES = """
     schedules x WHERE x.tenant_id = %(tenant_id)s AND x.live = 1 AND x.day BETWEEN %(first)s AND %(last)s
-    AND (%(doctor_id)s IS NULL OR x.doctor_id = %(doctor_id)s)
+    AND TIMESTAMP(x.day, x.ends) > %(now)s AND (%(doctor_id)s IS NULL OR x.doctor_id = %(doctor_id)s)
 """
 
 
@@ -24,13 +26,14 @@ class AffectedCounts:
 
 
 def lock_schedules(tx: Tx, tenant_id: int, doctor_id: int | None, days: tuple[date, date]) -> list[int]:
-    """Lock the schedules that are not stopped, and return their ids."""
+    """Lock the schedules that are neither stopped nor over, and return their ids."""
     rows = tx.fetch_all(
         f"SELECT x.schedule_id FROM {_SCHEDULES} ORDER BY x.schedule_id FOR UPDATE",
         tenant_id=tenant_id,
         doctor_id=doctor_id,
         first=days[0],
         last=days[1],
+        now=clock.format_wire_time(clock.now()),
     )
     return [row["schedule_id"] for row in rows]
 
@@ -51,6 +54,7 @@ def count(tx: Tx, tenant_id: int, doctor_id: int | None, days: tuple[date, date]
         doctor_id=doctor_id,
         first=days[0],
         last=days[1],
+        now=clock.format_wire_time(clock.now()),
         paid=PaymentState.PAID,
         booked=BookingStatus.BOOKED,
         registered=BookingStatus.REGISTERED,
