@@ -73,18 +73,6 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.notifications import event_push
 
             return event_push.publish_event
-        case Job.CANCEL_STOPPED_SCHEDULE:
-            from chalicelib.booking.closures import stopped_schedules
-
-            return stopped_schedules.cancel_bookings
-        case Job.NOTIFY_BOOKING:
-            from chalicelib.booking.jobs import site_messages as booking_site_messages
-
-            return booking_site_messages.notify_holder
-        case Job.OFFER_WAITLIST:
-            from chalicelib.booking.waitlist import offering
-
-            return offering.offer_free_slots
         case Job.NOTIFY_PAYMENT:
             from chalicelib.payment import site_messages as payment_site_messages
 
@@ -97,6 +85,32 @@ def load_internal_handler(job: Job) -> outbox.Handler:
             from chalicelib.admin import exports as list_exports
 
             return list_exports.write_export
+    return load_booking_handler(job)
+
+
+def load_booking_handler(job: Job) -> outbox.Handler:
+    """Import and return the handler of a job of the internal queue that concerns bookings, or another one's.
+
+    Raises:
+        LookupError: the queue has no such job.
+    """
+    match job:
+        case Job.CANCEL_STOPPED_SCHEDULE:
+            from chalicelib.booking.closures import stopped_schedules
+
+            return stopped_schedules.cancel_bookings
+        case Job.NOTIFY_BOOKING:
+            from chalicelib.booking.jobs import site_messages as booking_site_messages
+
+            return booking_site_messages.notify_holder
+        case Job.ANNOUNCE_QUEUE:
+            from chalicelib.booking.queues import announcements
+
+            return announcements.announce_moved_up
+        case Job.OFFER_WAITLIST:
+            from chalicelib.booking.waitlist import offering
+
+            return offering.offer_free_slots
     return load_account_handler(job)
 
 

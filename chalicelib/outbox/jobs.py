@@ -19,6 +19,7 @@ class Job(StrEnum):
     CANCEL_STOPPED_SCHEDULE = "cancel_stopped_schedule"
     NOTIFY_BOOKING = "notify_booking"
     OFFER_WAITLIST = "offer_waitlist"
+    ANNOUNCE_QUEUE = "announce_queue"
     NOTIFY_PAYMENT = "notify_payment"
     MOVE_WITHDRAWN_FILE = "move_withdrawn_file"
     EXPORT_ACCOUNT = "export_account"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.booking.jobs import site_messages, wechat_messages
+from chalicelib.booking.queues import announcements
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.wechat_account import template_messages
@@ -44,6 +45,12 @@ def list_payloads(queue: QueueClient) -> list[dict[str, Any]]:
     rows = list_rows("outbox", queue.department.hospital)
     payloads = [json.loads(row["payload"]) for row in rows if row["job"] == "notify_booking"]
     return [one for one in payloads if one["type"] in (EventType.QUEUE_SOON, EventType.QUEUE_CALLED)]
+
+
+def announce_moved_up(queue: QueueClient) -> None:
+    for row in list_rows("outbox", queue.department.hospital):
+        if row["job"] == "announce_queue":
+            announcements.announce_moved_up(queue.department.hospital.tenant_id, json.loads(row["payload"]))
 
 
 def run_jobs(queue: QueueClient) -> None:
@@ -89,6 +96,37 @@ def test_outdated_notifications_are_dropped(queue: QueueClient, visits: list[tup
     run_jobs(queue)
     texts = [[text.partition("：")[0] for text in list_texts(person)] for person, _ in visits[:4]]
     assert texts == [[], ["请就诊"], [], ["即将叫号"]]
+
+
+def test_refund_notifies_who_moves_up(
+    queue: QueueClient, visits: list[tuple[Person, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = visits[4][0]
+    queue.call_next()
+    freeze_clock(monkeypatch, "07:31")
+    for _, book_id in visits[2:4]:
+        assert queue.department.refund_visit(book_id).status == 200
+        for _ in range(2):  # a repeated job notifies once
+            announce_moved_up(queue)
+        run_jobs(queue)
+        assert [text.partition("。")[2] for text in list_texts(last)] == [
+            "前面等候 2 人，请在候诊区等候。候诊地点：A 区。"
+        ]
+
+
+def test_refund_before_the_first_call_notifies_no_patient(queue: QueueClient, visits: list[tuple[Person, str]]) -> None:
+    queue.department.refund_visit(visits[0][1])
+    announce_moved_up(queue)
+    assert list_payloads(queue) == []
+
+
+def test_refund_in_a_stopped_queue_notifies_no_patient(queue: QueueClient, visits: list[tuple[Person, str]]) -> None:
+    queue.call_next()
+    before = len(list_payloads(queue))
+    queue.department.refund_visit(visits[2][1])
+    queue.department.stop_schedule(queue.schedule_id)
+    announce_moved_up(queue)
+    assert len(list_payloads(queue)) == before
 
 
 @pytest.mark.parametrize(("kind", "what"), [(EventType.QUEUE_SOON, "即将叫号"), (EventType.QUEUE_CALLED, "请就诊")])

@@ -12,7 +12,7 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing import bookings
 from chalicelib.billing.bookings import BookingStatus
-from chalicelib.booking.queues import line, queue_store
+from chalicelib.booking.queues import announcements, line, queue_store
 from chalicelib.booking.queues.models import CallNextRequest, CurrentPatientRequest, Queue, QueuedPatient, QueueQuery
 from chalicelib.booking.queues.queue_store import QueueEntry, QueueState
 from chalicelib.booking.reservations import notifications
@@ -22,8 +22,6 @@ from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.people import double_submission, formatting
-
-ANNOUNCED_BEFORE = 2  # a patient is notified when so many are before them
 
 Operation = Callable[[Tx, Caller, QueueEntry, list[QueueEntry]], None]
 
@@ -100,7 +98,7 @@ def _call_next(tx: Tx, caller: Caller, request: CallNextRequest) -> None:
         if booking and booking.status == BookingStatus.REGISTERED:  # not refunded since the queue was read
             _call(tx, caller, following)
             break
-    _announce(tx, caller.tenant_id, waiting)
+    announcements.announce(tx, caller.tenant_id, waiting)
 
 
 def _call(tx: Tx, caller: Caller, entry: QueueEntry) -> None:
@@ -133,15 +131,6 @@ def _finish(tx: Tx, caller: Caller, entry: QueueEntry, _: list[QueueEntry]) -> N
 def _send_away(tx: Tx, caller: Caller, entry: QueueEntry, _: list[QueueEntry]) -> None:
     queue_store.mark_seen(tx, caller.tenant_id, entry.book_id)
     queue_store.update(tx, caller.tenant_id, entry.book_id, state=QueueState.AWAY)
-
-
-def _announce(tx: Tx, tenant_id: int, waiting: list[QueueEntry]) -> None:
-    """Notify those who are among the next ones, once, that few are before them."""
-    for before, entry in enumerate(waiting[: ANNOUNCED_BEFORE + 1]):
-        if entry.announced_at is None:
-            queue_store.update(tx, tenant_id, entry.book_id, announced_at=clock.now())
-            details = {"waiting": str(before), "call": str(entry.calls)}
-            notifications.enqueue(tx, tenant_id, entry.user_id, entry.book_id, EventType.QUEUE_SOON, details=details)
 
 
 def _lock_open(tx: Tx, caller: Caller, schedule_id: int) -> None:

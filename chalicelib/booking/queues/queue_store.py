@@ -112,6 +112,16 @@ def find_state(tx: Tx, tenant_id: int, book_id: int) -> QueueState | None:
     return QueueState(state) if state else None
 
 
+def find_schedule_id(tx: Tx, tenant_id: int, book_id: int) -> int | None:
+    """Return the schedule in whose queue a booking is, or was until it was cancelled; None for none."""
+    schedule_id: int | None = tx.fetch_value(
+        "SELECT schedule_id FROM queue_entries WHERE book_id = %(book_id)s AND tenant_id = %(tenant_id)s",
+        book_id=book_id,
+        tenant_id=tenant_id,
+    )
+    return schedule_id
+
+
 def count_expected(tx: Tx, tenant_id: int, schedule_id: int) -> int:
     """Return how many patients of a schedule have not checked in."""
     return int(

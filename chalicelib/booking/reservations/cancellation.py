@@ -18,7 +18,7 @@ from chalicelib.errors import ApiError
 from chalicelib.identity.callers import Caller
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
-from chalicelib.outbox.jobs import Queue
+from chalicelib.outbox.jobs import Job, Queue
 
 ASK_THE_DESK = "如需办理请联系医院前台"
 
@@ -48,7 +48,7 @@ def cancel(
 ) -> None:
     """Cancel a booking that `bookings.find_for_update` has locked, and enqueue what follows.
 
-    That is its refund, its notification, and giving the slot to those who wait.
+    That is its refund, its notification, giving the slot to those who wait, and announcing who moves up in the queue.
 
     Call availability.mark_free() and outbox.wake_worker() after the commit, and outbox.wake_worker(Queue.EXTERNAL) if
     the booking was paid.
@@ -64,6 +64,8 @@ def cancel(
     notifications.enqueue(tx, booking.tenant_id, user_id, book_id, event_type, details=details)
     waitlist_store.end_offer(tx, booking.tenant_id, book_id, has_lapsed=reason == CancellationReason.LAPSED)
     waitlist_store.enqueue_offers(tx, booking.tenant_id, booking.schedule_id, f"{book_id}:cancelled")
+    if booking.status == BookingStatus.REGISTERED:
+        outbox.enqueue(tx, booking.tenant_id, Job.ANNOUNCE_QUEUE, {"book_id": book_id}, dedup_key=f"queue:{book_id}")
 
 
 def require_in_time(tx: Tx, booking: Booking, rule: Rules, action: str) -> None:
