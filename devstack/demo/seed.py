@@ -20,7 +20,16 @@ from chalicelib.identity import internal_keys, passwords, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.notifications import site_messages
 from chalicelib.people import account_phones, accounts, doctors, members, phones, staff, tenants
-from devstack.demo import examples, helpdesk, payment_account, privacy_notice, records, schedules, wechat_account
+from devstack.demo import (
+    examples,
+    helpdesk,
+    payment_account,
+    privacy_notice,
+    records,
+    schedules,
+    sms_notices,
+    wechat_account,
+)
 from devstack.paths import LOCAL, write_atomically
 
 DEMO_FILE = LOCAL / "demo.json"
@@ -70,6 +79,7 @@ def _seed_hospital(external_id: str, name: str) -> dict[str, Any]:
     schedules.seed(tenant_id, by=int(others[-1]["staff_id"]))
     helpdesk.seed(tenant_id, by=int(others[0]["staff_id"]))
     wechat_account.seed(external_id, tenant_id, by=int(others[0]["staff_id"]))
+    sms_notices.seed(tenant_id, name, by=int(others[0]["staff_id"]))
     payment_account.seed(external_id, tenant_id, by=int(others[0]["staff_id"]))
     user_ids = [int(person["user_id"]) for person in patients]
     privacy_notice.seed(tenant_id, by=int(others[0]["staff_id"]), user_ids=user_ids)
