@@ -9,7 +9,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.errors import ApiError
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Caller
-from chalicelib.people import account_states, accounts
+from chalicelib.people import account_states, accounts, members
 from chalicelib.people.account_states import AccountState
 
 
@@ -34,6 +34,7 @@ def confirm_own(tx: Tx, caller: Caller, how: str) -> None:
         accounts.set_password(tx, tenant_id, user_id, b"")
     tokens.revoke_all(tx, tenant_id, caller.principal, own_hash)
     tokens.lift_limit(tx, own_hash)
+    members.enqueue_verification(tx, tenant_id, user_id)
     _record(tx, caller, user_id, how=how, removed_password=not has_phone)
 
 
@@ -56,6 +57,7 @@ def confirm_in_person(tx: Tx, caller: Caller, user_id: int, reason: str) -> None
     account_states.lift_limit(tx, tenant_id, user_id, has_signed_in=True)
     accounts.set_password(tx, tenant_id, user_id, b"")
     tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
+    members.enqueue_verification(tx, tenant_id, user_id)
     _record(tx, caller, user_id, reason, how="front_desk", removed_password=True)
 
 
