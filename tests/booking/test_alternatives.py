@@ -167,7 +167,7 @@ def test_declined_slot_is_refunded_and_free(department: BookingDepartment, lin: 
 
 
 def test_lapsed_slot_is_refunded_once(department: BookingDepartment, lin: Person) -> None:
-    department.save_rules(hold_hours=3)
+    department.save_rules(hold_hours=3, quiet_from=0, quiet_to=0)
     stopped, other = department.create_schedule(), department.create_schedule(date=get_iso_date(2))
     book_id = department.book_slot(lin, stopped)
     mark_paid(book_id)

@@ -8,7 +8,9 @@ import pytest
 from chalicelib.adapters import mysql
 from chalicelib.booking.closures import alternatives, stopped_schedules
 from chalicelib.booking.jobs import scheduled
+from chalicelib.booking.reservations import deadlines
 from chalicelib.booking.waitlist import offering
+from chalicelib.notifications import delivery_states
 from chalicelib.outbox import outbox
 from tests.support.booking_client import BookingDepartment, freeze_clock, get_iso_date, list_rows, mark_paid
 from tests.support.client import ApiResponse
@@ -102,6 +104,79 @@ def test_desk_confirms_an_offer_by_moving_it(
     assert get_end(department, wang, book_id) == (0, "")
     run_deadline_jobs(monkeypatch, "10:00")
     assert get_end(department, wang, book_id) == (1, "unpaid")
+
+
+@pytest.mark.parametrize(
+    ("time", "ahead", "until_day", "until"),
+    [
+        ("20:59", 0, 0, "23:59"),
+        ("21:49", 0, 1, "00:49"),
+        ("21:50", 0, 1, "10:00"),
+        ("23:30", 0, 1, "10:00"),
+        ("06:55", 1, 1, "10:00"),
+        ("07:00", 1, 1, "10:00"),
+    ],
+)
+def test_time_of_a_held_slot_begins_after_the_quiet_hours(
+    department: BookingDepartment,
+    lin: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    time: str,
+    ahead: int,
+    until_day: int,
+    until: str,
+) -> None:
+    expected = f"{get_iso_date(until_day)} {until}:00"
+    department.save_rules(hold_hours=3)
+    schedule_id = department.create_schedule(date=get_iso_date(3))
+    department.create_schedule(date=get_iso_date(4))
+    book_id = department.book_slot(lin, schedule_id)
+    freeze_clock(monkeypatch, time, ahead)
+    stop(department, schedule_id)
+    assert department.get_alternatives(lin, book_id).data["expiresTime"] == expected
+
+
+@pytest.mark.parametrize(("time", "held"), [("21:00", "08:00"), ("21:50", "09:00"), ("23:00", "09:00")])
+def test_patients_do_not_sleep_while_what_is_held_lapses(
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch, time: str, held: str
+) -> None:
+    """Of tomorrow's slots at 8, 9, 10 and 11 o'clock, the first one is too early for who is notified at 7."""
+    schedule_id = department.create_schedule(date=get_iso_date(3))
+    department.create_schedule(date=get_iso_date(1))
+    book_id = department.book_slot(lin, schedule_id)
+    freeze_clock(monkeypatch, time)
+    stop(department, schedule_id)
+    booking, expires = department.get_booking(lin, book_id).data, department.get_alternatives(lin, book_id).data
+    assert (booking["treaTime"], expires["expiresTime"]) == (f"{get_iso_date(1)} {held}:00",) * 2
+
+
+def test_without_a_slot_late_enough_the_booking_is_cancelled(
+    department: BookingDepartment, lin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = department.create_schedule(date=get_iso_date(3))
+    department.create_schedule(date=get_iso_date(1), slots=1)
+    book_id = department.book_slot(lin, schedule_id)
+    freeze_clock(monkeypatch, "23:00")
+    stop(department, schedule_id)
+    assert get_end(department, lin, book_id) == (1, "stopped")
+    [other] = department.get_alternatives(lin, book_id).data["others"]
+    assert other["treaTime"] == f"{get_iso_date(1)} 08:00:00", "the patient can choose it"
+
+
+def test_nothing_is_offered_whose_sms_would_wait_until_the_morning(
+    department: BookingDepartment, lin: Person, wang: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert delivery_states.CONFIRMATION_WAIT < deadlines.SMS_DELAY
+    schedule_id = department.create_schedule(slots=1, date=get_iso_date(3))
+    book_id = department.book_slot(lin, schedule_id)
+    department.join_waitlist(wang, schedule_id)
+    freeze_clock(monkeypatch, "21:50")
+    department.cancel(lin, book_id)
+    offering.offer_all()
+    assert [row["state"] for row in list_rows("waitlist_entries", department.hospital)] == ["waiting"]
+    freeze_clock(monkeypatch, "21:49")
+    offering.offer_all()
+    assert [row["state"] for row in list_rows("waitlist_entries", department.hospital)] == ["offered"]
 
 
 @pytest.mark.parametrize("is_additional", [False, True])

@@ -36,6 +36,7 @@ from chalicelib.errors import ApiError
 from chalicelib.notifications.event_types import EventType
 
 MAX_ATTEMPTS = 5  # slots that others may take while they are tried
+MIN_RESPONSE_TIME = 2 * 3600 * clock.SECOND  # from when the patient knows of it until the slot begins
 
 
 def hold(tenant_id: int, book_id: int, stopped: Schedule, stopped_by: int) -> bool:
@@ -50,18 +51,24 @@ def hold(tenant_id: int, book_id: int, stopped: Schedule, stopped_by: int) -> bo
     booking = alternative_store.find_booking(mysql.autocommit, tenant_id, book_id)
     if not rule.hold_hours or stopped.day <= clock.today() or booking is None or booking.status != BookingStatus.BOOKED:
         return False
-    free = iter_free_slots(mysql.autocommit, tenant_id, booking, rule)
+    earliest = deadlines.find_notice_time(rule) + MIN_RESPONSE_TIME
+    free = iter_free_slots(mysql.autocommit, tenant_id, booking, rule, earliest)
     for schedule, serial_no in islice(free, MAX_ATTEMPTS):
         with suppress(_SlotTakenError):
             return _try_to_hold(tenant_id, book_id, stopped, schedule, serial_no, stopped_by)
     return False
 
 
-def iter_free_slots(tx: Tx, tenant_id: int, booking: StoppedBooking, rule: Rules) -> Iterator[tuple[Schedule, int]]:
+def iter_free_slots(
+    tx: Tx, tenant_id: int, booking: StoppedBooking, rule: Rules, earliest: int = 0
+) -> Iterator[tuple[Schedule, int]]:
     """Yield slots that can replace that of a booking, of each schedule the one nearest to the booking's time of day.
 
     Those of the same doctor come first, then the earliest. They have the same fee and do not conflict with other
     bookings of the patient.
+
+    Args:
+        earliest: no slot begins before.
     """
     for schedule in alternative_store.list_candidates(tx, tenant_id, booking, rules.get_last_bookable_day(rule)):
         reserved = calendar_store.get_reserved_slots(tx, tenant_id, [schedule.schedule_id])
@@ -72,11 +79,17 @@ def iter_free_slots(tx: Tx, tenant_id: int, booking: StoppedBooking, rule: Rules
             return abs(slots.parse_time(schedule.get_slot_time(number)) - booking.slot_time)
 
         for serial_no in sorted(schedule.list_free_slots(reserved[schedule.schedule_id]), key=compute_distance):
+            if _find_begin(schedule, serial_no) < earliest:
+                continue
             with suppress(ApiError):
                 reserve.require_bookable_slot(tx, tenant_id, rule, schedule, serial_no)
                 conflicts.require_no_conflict(schedule, serial_no, others, rule, 0)
                 yield schedule, serial_no
                 break
+
+
+def _find_begin(schedule: Schedule, serial_no: int) -> int:
+    return clock.to_instant(schedule.day, slots.parse_time(schedule.get_slot_time(serial_no)))
 
 
 class _SlotTakenError(Exception):
@@ -140,8 +153,8 @@ def _hold_in_transaction(tx: Tx, move: Move, stopped: Schedule) -> tuple[Booking
         raise PatientFileChangedError
     schedule = reserve.require_schedule(context.schedule)
     rescheduling.require_slot(tx, move, booking, schedule, context)
-    begins = clock.to_instant(schedule.day, slots.parse_time(schedule.get_slot_time(move.slot.serial_no)))
-    expires_at = min(clock.now() + context.rules.hold_hours * 3600 * clock.SECOND, begins)
+    held_until = deadlines.find_notice_time(context.rules) + context.rules.hold_hours * 3600 * clock.SECOND
+    expires_at = min(held_until, _find_begin(schedule, move.slot.serial_no))
     details = {
         "reason": alternative_store.find_stop_reason(tx, booking.tenant_id, stopped.schedule_id),
         "until": clock.format_wire_time(expires_at)[:16],

@@ -1,10 +1,13 @@
-"""Deadlines of a booking: to confirm what the waitlist gave, and to pay."""
+"""Deadlines of a booking: to confirm what the waitlist gave, to pay, and to answer what patients are notified of."""
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import Booking, PaymentState
 from chalicelib.booking.reservations import waitlist_store
+from chalicelib.booking.schedules import rules
 from chalicelib.booking.schedules.rule_store import Rules
+
+SMS_DELAY = 600 * clock.SECOND  # within this time an SMS has followed, where WeChat delivers nothing
 
 
 def compute_pay_by(rule: Rules, fee: int, user_id: int | None) -> int | None:
@@ -16,6 +19,15 @@ def compute_pay_by(rule: Rules, fee: int, user_id: int | None) -> int | None:
     if not (rule.pay_minutes and fee and user_id):
         return None
     return clock.now() + rule.pay_minutes * 60 * clock.SECOND
+
+
+def find_notice_time(rule: Rules) -> int:
+    """Return from when on a patient who is notified now can answer: now, or the end of the quiet hours.
+
+    The latter also shortly before them, as the SMS, where WeChat delivers nothing, is sent afterwards.
+    """
+    now = clock.now()
+    return rules.find_quiet_end(rule) or rules.find_quiet_end(rule, now + SMS_DELAY) or now
 
 
 def confirm(tx: Tx, booking: Booking, rule: Rules) -> None:

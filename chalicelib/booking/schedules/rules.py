@@ -28,9 +28,14 @@ def require_bookable_day(rules: Rules, day: date, field: str) -> None:
         raise ApiError(errors.BAD_PARAMETER, f"{field}：只能预约今天起 {rules.days_ahead} 天内的号源")
 
 
-def find_quiet_end(rules: Rules) -> int | None:
-    """Return when the hours end in which nobody is notified, None if it is not such an hour."""
-    hour, midnight = int(clock.format_wire_time(clock.now())[11:13]), clock.to_instant(clock.today())
+def find_quiet_end(rules: Rules, at: int | None = None) -> int | None:
+    """Return when the hours end in which nobody is notified, None if it is not such an hour.
+
+    Args:
+        at: the moment in question, None for now.
+    """
+    day, _, time = clock.format_wire_time(clock.now() if at is None else at).partition(" ")
+    hour, midnight = int(time[:2]), clock.to_instant(date.fromisoformat(day))
     begins, ends = rules.quiet_from, rules.quiet_to
     is_quiet = begins <= hour < ends if begins <= ends else hour >= begins or hour < ends
     if not is_quiet:

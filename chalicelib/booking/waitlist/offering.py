@@ -15,7 +15,15 @@ from chalicelib.adapters import mysql
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import Booking, BookingOrigin, BookingStatus, PaymentState
 from chalicelib.booking.calendar import availability, calendar_store
-from chalicelib.booking.reservations import booking_store, conflicts, limits, notifications, reserve, waitlist_store
+from chalicelib.booking.reservations import (
+    booking_store,
+    conflicts,
+    deadlines,
+    limits,
+    notifications,
+    reserve,
+    waitlist_store,
+)
 from chalicelib.booking.reservations.booking_store import BookingContext, NewBooking, SlotRequest
 from chalicelib.booking.reservations.waitlist_store import WaitingEntry
 from chalicelib.booking.schedules import rules, slots
@@ -73,7 +81,7 @@ def _offer_all_of(tenant_id: int, schedule_id: int) -> int:
         reserved = calendar_store.get_reserved_slots(mysql.autocommit, tenant_id, [schedule_id])[schedule_id]
         first = waitlist_store.find_first(mysql.autocommit, tenant_id, schedule_id)
         is_free = waitlist_store.list_offerable(schedule, rule.offer_stop_minutes, reserved)
-        if first is None or not is_free or rules.find_quiet_end(rule):
+        if first is None or not is_free or deadlines.find_notice_time(rule) > clock.now():
             return given
         outcome = _offer_to(tenant_id, first)
         given += outcome is Outcome.OFFERED
