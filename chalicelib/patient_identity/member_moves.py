@@ -11,6 +11,7 @@ from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
 from chalicelib.billing.bookings import BookingStatus
 from chalicelib.messaging import listings
+from chalicelib.people import patients
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +342,12 @@ def count_booked_for_person(tx: Tx, tenant_id: int, pati_id: int) -> None:
         pati_id=pati_id,
         booked=BookingStatus.BOOKED,
     )
+
+
+def remove_verification(tx: Tx, tenant_id: int, pati_id: int) -> None:
+    """Let a locked file that owns no identity any more be self-declared, and its bookings count against the account."""
+    if patients.mark_declared(tx, tenant_id, pati_id):
+        count_all_for_account(tx, tenant_id, pati_id)
 
 
 def count_all_for_account(tx: Tx, tenant_id: int, pati_id: int) -> None:

@@ -50,7 +50,7 @@ def split(tx: Tx, tenant_id: int, merge_id: int, actor: Caller, reason: str) -> 
     _give_back(tx, files[holder], record, actor)
     merging.set_merged_into(tx, tenant_id, source, record.moved.status, None)
     if not patient_documents.list_identities(tx, tenant_id, source):  # staff have removed its documents meanwhile
-        patients.mark_declared(tx, tenant_id, source)
+        member_moves.remove_verification(tx, tenant_id, source)
     merge_records.mark_split(tx, tenant_id, merge_id, actor.user_id)
     merging.record(tx, tenant_id, AuditAction.SPLIT_PATIENTS, holder, actor, reason, source, merge_id)
     notices.enqueue_split(tx, tenant_id, merge_id)
@@ -77,7 +77,7 @@ def _give_back(tx: Tx, holder: Patient, record: Merge, actor: Caller) -> None:
         patient_documents.ensure_primary(tx, tenant_id, pati_id)
     file_moves.move_identities(tx, tenant_id, moved.identities, old, new)
     if holder.status == PatientStatus.VERIFIED and not patient_documents.release_identities(tx, tenant_id, old):
-        patients.mark_declared(tx, tenant_id, old)
+        member_moves.remove_verification(tx, tenant_id, old)
     carried, doubled = _trace_labels(moved.labels, later)
     file_moves.move_labels(tx, tenant_id, [label.label_id for label in carried], old, new)
     file_moves.add_labels(tx, tenant_id, [*doubled, *moved.dropped_labels], new)

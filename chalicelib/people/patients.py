@@ -177,9 +177,12 @@ def mark_verified(
         assign_card_number(tx, tenant_id, pati_id)
 
 
-def mark_declared(tx: Tx, tenant_id: int, pati_id: int) -> None:
-    """Take the verification from a file that owns no identity any more."""
-    tx.execute(
+def mark_declared(tx: Tx, tenant_id: int, pati_id: int) -> bool:
+    """Take the verification from a file that owns no identity any more; return False if it has none.
+
+    Call `member_moves.remove_verification`, which also lets its bookings count against the account.
+    """
+    changed = tx.execute(
         """
         UPDATE patients
         SET status = %(declared)s, verified_at = NULL, verified_by = NULL, verified_how = '', changed_at = %(now)s
@@ -191,6 +194,7 @@ def mark_declared(tx: Tx, tenant_id: int, pati_id: int) -> None:
         pati_id=pati_id,
         tenant_id=tenant_id,
     )
+    return changed > 0
 
 
 def assign_card_number(tx: Tx, tenant_id: int, pati_id: int) -> str:

@@ -16,7 +16,7 @@ from chalicelib.errors import ApiError
 from chalicelib.http import identity_fields
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.outbox import outbox
-from chalicelib.patient_identity import file_phones, verification
+from chalicelib.patient_identity import file_phones, member_moves, verification
 from chalicelib.patient_identity.verification import DocumentConflictError
 from chalicelib.people import (
     documents,
@@ -278,7 +278,7 @@ def _release_identities(tx: Tx, caller: Caller, pati_id: int, reason: str) -> No
     owned = len(patient_documents.list_identities(tx, caller.tenant_id, pati_id))
     left = patient_documents.release_identities(tx, caller.tenant_id, pati_id)
     if not left:
-        patients.mark_declared(tx, caller.tenant_id, pati_id)
+        member_moves.remove_verification(tx, caller.tenant_id, pati_id)
     if left < owned or not left:
         audit_log.insert_entry(
             *(tx, caller.tenant_id, caller.principal, AuditAction.RELEASE_IDENTITIES, f"patient:{pati_id}"),

@@ -11,7 +11,7 @@ from chalicelib.people.documents import IdType
 from chalicelib.people.guardians import Guardian
 from chalicelib.people.patient_status import PatientStatus
 from tests.support import staff_client
-from tests.support.booking_client import list_rows
+from tests.support.booking_client import BookingDepartment, list_rows
 from tests.support.client import post
 from tests.support.factories import Hospital, Person
 from tests.support.front_desk_client import (
@@ -177,3 +177,17 @@ def test_file_that_owns_nothing_after_a_split_is_not_verified(
     mysql.autocommit.execute("DELETE FROM patient_documents WHERE pati_id = %(id)s AND id_type <> '03'", id=verified)
     split_patients(hospital.desk, merge_id)
     assert (get_file(verified)["status"], list_owners(hospital)) == (PatientStatus.DECLARED, [])
+
+
+def test_bookings_of_a_file_that_loses_its_verification_count_against_the_account(
+    hospital: Hospital, department: BookingDepartment, lin: Person, number: str
+) -> None:
+    declared = declare(lin, number)
+    verify_patient(hospital.desk, declared.pati_id)
+    department.book_slot(declared.person, department.create_schedule())
+    assert [row["is_declared"] for row in list_rows("bookings", hospital)] == [0]
+    form: dict[str, Any] = {"pati_id": declared.pati_id, "pati_id_number": "", "reason": "证件登记错误"}
+    for _ in range(2):  # a double click
+        assert staff_client.save_patient(hospital.desk, **form).status == 200
+    assert get_file(declared.pati_id)["status"] == PatientStatus.DECLARED
+    assert [row["is_declared"] for row in list_rows("bookings", hospital)] == [1]
