@@ -1,5 +1,6 @@
 """Staff: doctors, service staff and administrators."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from chalicelib import clock
@@ -44,6 +45,19 @@ def find_by_phone(
         created_since=created_since,
     )
     return StaffMember(**{**row, "role": Role(row["role"])}) if row else None
+
+
+def lock(tx: Tx, tenant_id: int, user_ids: Collection[int]) -> dict[int, Role]:
+    """Lock the rows of members of staff, in ascending order, and return the roles of those who are not disabled."""
+    rows = tx.fetch_all(
+        """
+        SELECT user_id, role, disabled_at FROM staff
+        WHERE user_id IN %(user_ids)s AND tenant_id = %(tenant_id)s ORDER BY user_id FOR UPDATE
+        """,
+        user_ids=sorted(user_ids),
+        tenant_id=tenant_id,
+    )
+    return {row["user_id"]: Role(row["role"]) for row in rows if row["disabled_at"] is None}
 
 
 def find(tx: Tx, tenant_id: int, user_id: int) -> StaffMember | None:

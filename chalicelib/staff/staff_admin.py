@@ -171,9 +171,16 @@ def _update_staff(
     action: AuditAction = AuditAction.CHANGE_STAFF,
     **detail: str,
 ) -> None:
-    """Change a member of staff and add an entry to the audit log. Raises ApiError 404 if `work` returns False."""
+    """Change a member of staff and add an entry to the audit log.
+
+    Raises:
+        ApiError: 403 if another admin has just disabled or demoted the caller: two who do so to each other at the same
+            moment would leave the tenant without one; 404 if `work` returns False.
+    """
 
     def update(tx: Tx) -> None:
+        if staff.lock(tx, caller.tenant_id, {caller.user_id, target.user_id}).get(caller.user_id) != Role.ADMIN:
+            raise ApiError(errors.NOT_ALLOWED)
         if not work(tx):
             raise ApiError(errors.NOT_FOUND, NOT_FOUND_TEXT)
         _record(tx, caller, target.user_id, action, **detail)

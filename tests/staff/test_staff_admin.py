@@ -1,6 +1,7 @@
 """Administration of staff: staff_list, and the endpoints that create and change staff (staff, staff_…)."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 
 from chalicelib.adapters import cache, mysql, redis
 from chalicelib.identity import tokens
+from chalicelib.people import staff
 from tests.support import password_reset_races
 from tests.support.booking_client import list_rows
 from tests.support.client import ApiResponse, get, post
 from tests.support.factories import PASSWORD, Hospital, Person
 from tests.support.fast_passwords import fast_hashes
+from tests.support.pauses import pause_first_call
 from tests.support.staff_client import STAFF_PATH
 from tests.support.threads import run_in_threads
 
@@ -239,6 +242,24 @@ def test_admin_cannot_demote_or_disable_themselves(hospital: Hospital) -> None:
     ):
         assert (response.status, response.code) == (409, 10005)
     assert list_staff(hospital.admin).status == 200
+
+
+@pytest.mark.store
+@pytest.mark.parametrize(("what", "fields"), [("disable", {}), ("role", {"role": "doctor"})])
+def test_admins_who_end_each_other_at_the_same_moment_leave_one(
+    hospital: Hospital, what: str, fields: dict[str, str]
+) -> None:
+    """Both requests are admitted before either changes anything."""
+    assert post_change(hospital.admin, "role", hospital.chen.user_id, role="admin").status == 200
+    pairs = ((hospital.admin, hospital.chen), (hospital.chen, hospital.admin))
+    with pause_first_call(staff, "lock") as pause, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post_change, pairs[0][0], what, pairs[0][1].user_id, **fields)
+        pause.wait_until_reached()
+        assert post_change(pairs[1][0], what, pairs[1][1].user_id, **fields).status == 200
+        pause.end()
+        assert (first.result().status, first.result().code) == (403, 10003)
+    rows = [row for row in list_rows("staff", hospital) if row["role"] == "admin" and row["disabled_at"] is None]
+    assert [row["user_id"] for row in rows] == [hospital.chen.user_id]
 
 
 def test_staff_and_patients_of_other_hospitals_are_not_found(hospital: Hospital, other_hospital: Hospital) -> None:
