@@ -218,9 +218,9 @@ def leave(tx: Tx, tenant_id: int, user_id: int, entry_id: int) -> WaitState | No
     return WaitState(state) if state else None
 
 
-def end(tx: Tx, tenant_id: int, entry_id: int) -> None:
-    """End an entry that waits."""
-    _set_state(tx, tenant_id, "entry_id", entry_id, WaitState.WAITING, WaitState.ENDED)
+def end(tx: Tx, tenant_id: int, entry_id: int) -> int:
+    """End an entry that waits; return how many have ended: 0 if it does not wait any more."""
+    return _set_state(tx, tenant_id, "entry_id", entry_id, WaitState.WAITING, WaitState.ENDED)
 
 
 def end_all(tx: Tx, tenant_id: int, schedule_id: int) -> int:

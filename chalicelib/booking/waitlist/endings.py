@@ -13,9 +13,12 @@ from chalicelib.notifications.event_types import EventType
 
 
 def end_entry(tx: Tx, tenant_id: int, entry: WaitingEntry) -> None:
-    """End an entry whose person cannot take a slot. Call outbox.wake_worker() after the commit."""
-    waitlist_store.end(tx, tenant_id, entry.entry_id)
-    _notify_ended(tx, tenant_id, [entry.group_id])
+    """End an entry whose person cannot take a slot. Call outbox.wake_worker() after the commit.
+
+    No effect if the person has left the line, or another process was faster.
+    """
+    if waitlist_store.end(tx, tenant_id, entry.entry_id):
+        _notify_ended(tx, tenant_id, [entry.group_id])
 
 
 def end_schedule(tx: Tx, tenant_id: int, schedule_id: int) -> int:

@@ -59,14 +59,25 @@ def offer_free_slots(tenant_id: int, payload: dict[str, Any]) -> None:
 def offer_all() -> None:
     """Do the same for all schedules for which somebody waits, and end what is over.
 
-    So a slot that became free while nothing could be given, or whose job was lost, is given later.
+    So a slot that became free while nothing could be given, or whose job was lost, is given later. A schedule that
+    fails does not keep the others from being given.
+
+    Raises:
+        ExceptionGroup: what failed, after all others.
     """
     settled = waitlist_store.list_settled(mysql.autocommit, PaymentState.PAID, BookingStatus.BOOKED, BATCH_SIZE)
     for tenant_id, book_id in settled:
         _accept(tenant_id, book_id)
-    given = [_offer_all_of(*one) for one in waitlist_store.list_waited_for(mysql.autocommit)]
-    if sum(given):
+    given, failed = 0, []
+    for tenant_id, schedule_id in waitlist_store.list_waited_for(mysql.autocommit):
+        try:
+            given += _offer_all_of(tenant_id, schedule_id)
+        except Exception as error:
+            failed.append(error)
+    if given:
         outbox.wake_worker()
+    if failed:
+        raise ExceptionGroup("slots of schedules could not be given", failed)
 
 
 def _offer_all_of(tenant_id: int, schedule_id: int) -> int:
