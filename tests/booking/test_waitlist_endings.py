@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters import mysql
+from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.reservations import waitlist_store
 from chalicelib.booking.waitlist import endings, offering
 from chalicelib.outbox import outbox
@@ -71,14 +72,14 @@ def test_a_schedule_that_fails_does_not_stop_the_others(
     book_id = department.book_slot(lin, other)
     department.join_waitlist(people[1], other)
     department.cancel(lin, book_id)
-    original = offering.calendar_store.find_schedule_and_rules
+    original = calendar_store.find_schedule_and_rules
 
     def find(tx: Any, tenant_id: int, found_id: int) -> Any:
         if found_id == int(schedule_id):
             raise ValueError("fails")
         return original(tx, tenant_id, found_id)
 
-    monkeypatch.setattr(offering.calendar_store, "find_schedule_and_rules", find)
+    monkeypatch.setattr(calendar_store, "find_schedule_and_rules", find)
     with pytest.raises(ExceptionGroup):
         offering.offer_all()
     assert _list_states(department) == ["waiting", "offered"]
