@@ -52,7 +52,7 @@ def test_entry_is_ended_and_notified_once(
     assert len(list_texts(people[0])) == 1
 
 
-def test_who_has_just_left_is_not_told_that_the_line_has_ended(
+def test_who_has_just_left_is_not_notified_of_the_end(
     department: BookingDepartment, schedule_id: str, people: list[Person]
 ) -> None:
     tenant_id = department.hospital.tenant_id
