@@ -76,6 +76,13 @@ EXAMPLE_PRECONDITIONS = {
     "/pati_service/wx/jsapi/paysign": "an order of WeChat Pay",
     "/pati_service/wechat/pay_conf": "keys of a merchant",
     "/pati_service/wechat/fetch_bill": "a day of the last three months",
+    f"{MANAGER_SERVICE_PATH}/check_payment": "an order of WeChat Pay",
+    **dict.fromkeys((f"{MANAGER_SERVICE_PATH}/{path}" for path in ("check_refund", "settle_refund")), "a refund"),
+    **dict.fromkeys((f"{MANAGER_SERVICE_PATH}/{path}" for path in ("retry_job", "drop_job")), "a dead-lettered job"),
+    f"{MANAGER_SERVICE_PATH}/request_refund": "a paid booking",
+    **dict.fromkeys(
+        (f"{MANAGER_SERVICE_PATH}/{path}" for path in ("approve_refund", "reject_refund")), "a refund request"
+    ),
     "/pati_service/wechat/resolve_difference": "a difference of a bill",
     **dict.fromkeys(PAYMENT_NOTIFICATION_PATHS, "a signature of WeChat Pay"),
     CALLBACK_PATH: "a signature of WeChat",
@@ -124,6 +131,7 @@ RULES_BEYOND_SCHEMAS = {
     f"{MANAGER_SERVICE_PATH}/merge_patients": "the files differ",
     f"{MANAGER_SERVICE_PATH}/temporary_patient": "the year of birth is not in the future",
     f"{MANAGER_SERVICE_PATH}/stored_messages": "pati_id or session_no is given",
+    f"{MANAGER_SERVICE_PATH}/export_list": "filters are those of the list, and a form has no nested fields",
     **dict.fromkeys(
         (f"{MANAGER_SERVICE_PATH}/{path}" for path in ("missed_block", "clear_missed_block")),
         "pati_id or user_id is given",

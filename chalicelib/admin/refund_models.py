@@ -24,7 +24,9 @@ class RefundRequest(WireModel):
     """What is to be refunded of a booking's payment, and why. The booking stays."""
 
     book_id: Id = Field(description="预约", examples=["12"])
-    amount: YuanAmount = Field(description="退款金额（元），大于 0", examples=[5.0])
+    amount: YuanAmount = Field(
+        description="退款金额（元），大于 0", examples=[5.0], json_schema_extra={"exclusiveMinimum": 0}
+    )
     reason: Reason = Field(description="退款原因，记入操作日志", examples=["检查未做"])
 
 

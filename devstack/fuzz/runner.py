@@ -74,9 +74,9 @@ class FuzzClient:
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy leads to this machine: looking for one takes a tenth of a request
         self.statuses: Counter[tuple[str, int]] = Counter()
-        # Boundary values and examples (1, 2, 3) may disable users, revoke keys, remove members, merge files and stop
-        # schedules: not those used here.
-        for table in ("people", "internal_keys", "members", "patients", "schedules"):
+        # Boundary values and examples (1, 2, 3) may disable users, revoke keys and screens, remove members, merge files
+        # and stop schedules: not those used here.
+        for table in ("people", "internal_keys", "members", "patients", "schedules", "screens"):
             mysql.autocommit.execute(f"ALTER TABLE {table} AUTO_INCREMENT = 1000000")
         hospital = factories.create_hospital("模糊测试医院")
         # The doctor is also a patient, so that the phone can sign in as both.
