@@ -23,6 +23,7 @@ SEARCHES = {
     ("identity/attempts.py", "subject LIKE"): ["attempts.subject", "quotas.subject"],
     ("identity/tokens.py", "t.principal LIKE"): ["tokens.principal"],
     ("audit/audit_log.py", "a.actor LIKE"): ["audit_log.actor"],
+    ("admin/ratings.py", "m.sender LIKE"): ["messages.sender"],
     ("staff/list_store.py", "p.name_key LIKE"): ["patients.name_key"],
     ("staff/list_store.py", "name LIKE"): ["staff.name"],
     ("staff/list_store.py", "s.name LIKE"): ["staff.name"],

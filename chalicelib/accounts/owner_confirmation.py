@@ -94,13 +94,13 @@ def _parse_document(caller: Caller, request: ConfirmIdentityRequest) -> Document
 def _start_over(tx: Tx, caller: Caller) -> tuple[int, str]:
     tenant_id = caller.tenant_id
     file_phones.lock_files_of_account(tx, tenant_id, caller.user_id)
-    state = confirmations.require_open(tx, tenant_id, caller.user_id)
+    state = account_states.require_open(tx, tenant_id, caller.user_id)
     if not state.is_limited:  # confirmed since the session was read
         raise ApiError(errors.BAD_PARAMETER, CONFIRMED_TEXT)
     new_id = state.replaced_by
     if new_id is None:
         new_id = _replace_account(tx, caller)
-    is_limited = confirmations.require_open(tx, tenant_id, new_id).is_limited
+    is_limited = account_states.require_open(tx, tenant_id, new_id).is_limited
     return new_id, sign_in.issue_token(tx, caller, new_id, is_limited=is_limited)
 
 

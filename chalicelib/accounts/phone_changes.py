@@ -11,13 +11,13 @@ from chalicelib.audit import audit_log
 from chalicelib.audit.audit_log import AuditAction
 from chalicelib.crypto import field_encryption
 from chalicelib.errors import ApiError
-from chalicelib.identity import confirmations, known_networks, sessions, sms_codes, tokens
+from chalicelib.identity import known_networks, sessions, sms_codes, tokens
 from chalicelib.identity.callers import Caller
 from chalicelib.identity.code_store import CodePurpose
 from chalicelib.notifications import event_jobs, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.patient_identity import file_phones
-from chalicelib.people import account_phones, account_states, accounts, members, phones
+from chalicelib.people import account_phones, account_states, accounts, member_claims, phones
 from chalicelib.people.roles import PersonKind
 
 TAKEN_TEXT = "该手机号已有账号，请先注销该账号，或换一个手机号"
@@ -69,7 +69,7 @@ def change(caller: Caller, request: ChangePhoneRequest) -> None:
         file_phones.pass_on(tx, caller, request.phone)
         known_networks.forget(tx, tenant_id, PersonKind.PATIENT, old_blind)
         account_phones.set_phone(tx, tenant_id, caller.user_id, request.phone)
-        members.enqueue_verification(tx, tenant_id, caller.user_id)
+        member_claims.enqueue_verification(tx, tenant_id, caller.user_id)
         sessions.end_others(tx, caller)
         _record(tx, caller, AuditAction.CHANGE_PHONE, caller.user_id)
 
@@ -92,7 +92,7 @@ def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
 
     def replace(tx: Tx) -> None:
         file_phones.lock_files_of_account(tx, tenant_id, user_id)
-        is_limited = confirmations.require_open(tx, tenant_id, user_id).is_limited
+        is_limited = account_states.require_open(tx, tenant_id, user_id).is_limited
         old_blind = accounts.get(tx, tenant_id, user_id).phone_blind
         if old_blind == new_blind:
             return
@@ -101,7 +101,7 @@ def change_by_staff(caller: Caller, request: ChangeAccountPhoneRequest) -> None:
         account_phones.set_phone(tx, tenant_id, user_id, request.phone)
         accounts.set_password(tx, tenant_id, user_id, b"")
         account_states.lift_limit(tx, tenant_id, user_id, has_signed_in=True)
-        members.enqueue_verification(tx, tenant_id, user_id)
+        member_claims.enqueue_verification(tx, tenant_id, user_id)
         tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
         _record(tx, caller, AuditAction.CHANGE_ACCOUNT_PHONE, user_id, request.reason, was_limited=is_limited)
         _notify(tx, tenant_id, user_id)

@@ -14,11 +14,11 @@ from chalicelib.gateway.models import (
     SetArchivedRequest,
     TokenRequest,
 )
-from chalicelib.identity import confirmations, internal_keys, session_names, tokens
+from chalicelib.identity import internal_keys, session_names, tokens
 from chalicelib.identity.callers import Caller, Role
 from chalicelib.messaging import membership
 from chalicelib.messaging.models import ConversationKind
-from chalicelib.people import persons
+from chalicelib.people import account_states, persons
 from chalicelib.people.roles import STAFF_ROLES
 
 
@@ -41,7 +41,7 @@ def issue_token(caller: Caller, request: TokenRequest) -> str:
     def issue(tx: Tx) -> str:
         is_limited = False
         if role == Role.PATIENT:
-            is_limited = confirmations.require_open(tx, caller.tenant_id, user_id or 0).is_limited
+            is_limited = account_states.require_open(tx, caller.tenant_id, user_id or 0).is_limited
         audit_log.insert_entry(
             tx, caller.tenant_id, "", AuditAction.ISSUE_TOKEN, principal, key_id=caller.key_id, role=role
         )

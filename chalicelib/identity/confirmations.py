@@ -9,8 +9,7 @@ from chalicelib.audit.audit_log import AuditAction
 from chalicelib.errors import ApiError
 from chalicelib.identity import tokens
 from chalicelib.identity.callers import Caller
-from chalicelib.people import account_states, accounts, members
-from chalicelib.people.account_states import AccountState
+from chalicelib.people import account_states, accounts, member_claims
 
 
 def confirm_own(tx: Tx, caller: Caller, how: str) -> None:
@@ -26,7 +25,7 @@ def confirm_own(tx: Tx, caller: Caller, how: str) -> None:
         how: what proves it, for the audit log.
     """
     tenant_id, user_id, own_hash = caller.tenant_id, caller.user_id, bytes.fromhex(caller.token_hash_hex)
-    if not require_open(tx, tenant_id, user_id).is_limited:
+    if not account_states.require_open(tx, tenant_id, user_id).is_limited:
         return
     has_phone = not caller.key_id
     account_states.lift_limit(tx, tenant_id, user_id, has_signed_in=has_phone)
@@ -34,7 +33,7 @@ def confirm_own(tx: Tx, caller: Caller, how: str) -> None:
         accounts.set_password(tx, tenant_id, user_id, b"")
     tokens.revoke_all(tx, tenant_id, caller.principal, own_hash)
     tokens.lift_limit(tx, own_hash)
-    members.enqueue_verification(tx, tenant_id, user_id)
+    member_claims.enqueue_verification(tx, tenant_id, user_id)
     _record(tx, caller, user_id, how=how, removed_password=not has_phone)
 
 
@@ -50,27 +49,15 @@ def confirm_in_person(tx: Tx, caller: Caller, user_id: int, reason: str) -> None
         ApiError: 404 if there is no such account, or it is closed; 409 if it has no phone.
     """
     tenant_id = caller.tenant_id
-    if not require_open(tx, tenant_id, user_id).is_limited:
+    if not account_states.require_open(tx, tenant_id, user_id).is_limited:
         return
     if accounts.get(tx, tenant_id, user_id).phone_blind is None:
         raise ApiError(errors.CONFLICT, "账号没有手机号，请用更换手机号办理")
     account_states.lift_limit(tx, tenant_id, user_id, has_signed_in=True)
     accounts.set_password(tx, tenant_id, user_id, b"")
     tokens.revoke_all(tx, tenant_id, f"user:{user_id}")
-    members.enqueue_verification(tx, tenant_id, user_id)
+    member_claims.enqueue_verification(tx, tenant_id, user_id)
     _record(tx, caller, user_id, reason, how="front_desk", removed_password=True)
-
-
-def require_open(tx: Tx, tenant_id: int, user_id: int) -> AccountState:
-    """Lock an account and return its state.
-
-    Raises:
-        ApiError: 404 if there is no such account, or it is closed.
-    """
-    state = account_states.find_for_update(tx, tenant_id, user_id)
-    if state is None or state.closed_at is not None:
-        raise ApiError(errors.NOT_FOUND, "账号不存在或已注销")
-    return state
 
 
 def _record(tx: Tx, caller: Caller, user_id: int, reason: str = "", **detail: Any) -> None:

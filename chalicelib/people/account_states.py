@@ -6,8 +6,9 @@ reset by code limits an account that was not used for UNUSED_AFTER, until its ow
 
 from dataclasses import dataclass
 
-from chalicelib import clock
+from chalicelib import clock, errors
 from chalicelib.adapters.mysql import Tx
+from chalicelib.errors import ApiError
 
 # Carriers give a number to a new subscriber some 90 days after the contract has ended.
 UNUSED_AFTER = 90 * clock.DAY
@@ -38,6 +39,18 @@ def find_for_update(tx: Tx, tenant_id: int, user_id: int) -> AccountState | None
         tenant_id=tenant_id,
     )
     return AccountState(**row) if row else None
+
+
+def require_open(tx: Tx, tenant_id: int, user_id: int) -> AccountState:
+    """Lock an account and return its state.
+
+    Raises:
+        ApiError: 404 if there is no such account, or it is closed.
+    """
+    state = find_for_update(tx, tenant_id, user_id)
+    if state is None or state.closed_at is not None:
+        raise ApiError(errors.NOT_FOUND, "账号不存在或已注销")
+    return state
 
 
 def needs_confirmation(tx: Tx, tenant_id: int, user_id: int) -> bool:

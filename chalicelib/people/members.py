@@ -7,8 +7,6 @@ from enum import IntEnum
 from chalicelib import clock
 from chalicelib.adapters.mysql import Row, Tx
 from chalicelib.crypto import field_encryption
-from chalicelib.outbox import outbox
-from chalicelib.outbox.jobs import Job
 from chalicelib.people import names, patient_documents, phones
 from chalicelib.people.documents import Identity, IdType
 from chalicelib.people.patient_status import PatientStatus
@@ -237,24 +235,6 @@ def list_claims(tx: Tx, tenant_id: int, pati_id: int) -> list[int]:
         limit=MAX_CLAIMS,
     )
     return [row["member_id"] for row in rows]
-
-
-def enqueue_verification(tx: Tx, tenant_id: int, user_id: int) -> None:
-    """Let an account's self-declared members be verified by its phone, which it has only now or is confirmed only now.
-
-    After the commit, call outbox.wake_worker.
-    """
-    rows = tx.fetch_all(
-        """
-        SELECT m.member_id FROM members m JOIN patients p ON p.pati_id = m.pati_id AND p.status = %(declared)s
-        WHERE m.user_id = %(user_id)s AND m.tenant_id = %(tenant_id)s AND m.live = 1 ORDER BY m.member_id
-        """,
-        user_id=user_id,
-        tenant_id=tenant_id,
-        declared=PatientStatus.DECLARED,
-    )
-    for row in rows:
-        outbox.enqueue(tx, tenant_id, Job.VERIFY_MEMBER, {"member_id": row["member_id"]})
 
 
 def count_added_since(tx: Tx, tenant_id: int, user_id: int, since: int) -> int:

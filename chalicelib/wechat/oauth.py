@@ -14,6 +14,7 @@ from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.errors import ApiError
 from chalicelib.identity import confirmations, sessions
 from chalicelib.identity.callers import Caller, Role
+from chalicelib.people import account_states
 from chalicelib.wechat import page_signatures
 from chalicelib.wechat.models import OAuthCallbackQuery, OAuthResult, OAuthUrl, OAuthUrlQuery
 from chalicelib.wechat_account import account, credentials, openids
@@ -71,7 +72,7 @@ def handle_callback(caller: Caller, query: OAuthCallbackQuery) -> OAuthResult:
 def _bind(tx: Tx, caller: Caller, app_id: str, openid: str) -> None:
     tenant_id, user_id = caller.tenant_id, caller.user_id
     if caller.role == Role.LIMITED:
-        since = confirmations.require_open(tx, tenant_id, user_id).identity_locked_at
+        since = account_states.require_open(tx, tenant_id, user_id).identity_locked_at
         if since is not None and not openids.was_bound_before(tx, tenant_id, user_id, app_id, openid, since):
             text = "该微信没有绑定过此账号，请用就诊人的证件号码确认，或到医院前台办理"
             raise ApiError(errors.VERIFICATION_REQUIRED, text)
