@@ -10,7 +10,9 @@ import base64
 import binascii
 import hashlib
 import hmac
-from typing import Any
+
+from chalicelib.adapters import strict_xml
+from chalicelib.adapters.strict_xml import MalformedXmlError
 
 RANDOM_BYTES, LENGTH_BYTES, PADDING_BLOCK = 16, 4, 32
 MAX_DEPTH, MAX_ELEMENTS, MAX_NAME_CHARS = 6, 500, 64
@@ -79,19 +81,11 @@ def parse_leaves(content: bytes) -> list[Leaf]:
     Raises:
         InvalidCallbackError: also for a DOCTYPE, which could define entities, and for what is larger than WeChat's.
     """
-    from xml.parsers.expat import ExpatError, ParserCreate
-
     reader = _Reader()
-    parser = ParserCreate()
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = reader.reject_doctype
-    parser.StartElementHandler = reader.start_element
-    parser.EndElementHandler = reader.end_element
-    parser.CharacterDataHandler = reader.append_text
     try:
-        parser.Parse(content.decode(), True)  # always as UTF-8: the declared encoding is ignored
-    except (ExpatError, ValueError) as error:
-        raise InvalidCallbackError("not well-formed") from error
+        strict_xml.parse(content, reader)
+    except MalformedXmlError as error:
+        raise InvalidCallbackError("malformed") from error
     return reader.leaves
 
 
@@ -114,7 +108,7 @@ class _Reader:
     def start_element(self, name: str, _: dict[str, str]) -> None:
         self._elements += 1
         if len(self._path) >= MAX_DEPTH or self._elements > MAX_ELEMENTS or len(name) > MAX_NAME_CHARS:
-            raise InvalidCallbackError("too large")
+            raise MalformedXmlError("too large")
         self._path.append(name)
         self._text, self._has_children = "", False
 
@@ -126,6 +120,3 @@ class _Reader:
 
     def append_text(self, text: str) -> None:
         self._text += text
-
-    def reject_doctype(self, *_: Any) -> None:
-        raise InvalidCallbackError("DOCTYPE")

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from chalicelib import clock
 from chalicelib.adapters import https
+from chalicelib.adapters.strict_xml import MalformedXmlError
 from chalicelib.adapters.wechat_pay import bill_files
 from chalicelib.adapters.wechat_pay.shared_secret import Fields, decrypt_refund_info, has_valid_signature, sign
 from chalicelib.adapters.wechat_pay.types import (
@@ -38,7 +39,7 @@ from chalicelib.adapters.wechat_pay.types import (
     WechatPayUnavailableError,
     parse_response,
 )
-from chalicelib.adapters.wechat_pay.xml import MalformedXmlError, parse_fields
+from chalicelib.adapters.wechat_pay.xml import parse_fields
 from chalicelib.errors import ApiError
 from chalicelib.settings import settings
 

@@ -5,8 +5,9 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
+from chalicelib.adapters.strict_xml import MalformedXmlError
 from chalicelib.adapters.wechat_pay.types import InvalidNotificationError, Merchant, SignType
-from chalicelib.adapters.wechat_pay.xml import MalformedXmlError, parse_fields
+from chalicelib.adapters.wechat_pay.xml import parse_fields
 
 Fields = Mapping[str, str]
 

@@ -1,12 +1,9 @@
 """Parse the XML of WeChat Pay v2: one root element whose children hold text. Other XML features are rejected."""
 
-from typing import Any
+from chalicelib.adapters import strict_xml
+from chalicelib.adapters.strict_xml import MalformedXmlError
 
 MAX_NAME_CHARS, MAX_FIELDS = 64, 300
-
-
-class MalformedXmlError(Exception):
-    """The content is not flat XML in UTF-8."""
 
 
 def parse_fields(content: bytes, root: str = "xml") -> dict[str, str]:
@@ -15,19 +12,8 @@ def parse_fields(content: bytes, root: str = "xml") -> dict[str, str]:
     Raises:
         MalformedXmlError: also for a DOCTYPE, repeated fields, attributes and nested fields.
     """
-    from xml.parsers.expat import ExpatError, ParserCreate
-
     reader = _Reader(root)
-    parser = ParserCreate()
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = reader.reject_doctype
-    parser.StartElementHandler = reader.start_element
-    parser.EndElementHandler = reader.end_element
-    parser.CharacterDataHandler = reader.append_text
-    try:
-        parser.Parse(content.decode(), True)  # always as UTF-8: the declared encoding is ignored
-    except (ExpatError, ValueError) as error:
-        raise MalformedXmlError("not well-formed") from error
+    strict_xml.parse(content, reader)
     return reader.fields
 
 
@@ -54,6 +40,3 @@ class _Reader:
             self.fields[self.open_elements[1]] += text
         elif text.strip():
             raise MalformedXmlError("text outside a field")
-
-    def reject_doctype(self, *_: Any) -> None:
-        raise MalformedXmlError("DOCTYPE")
