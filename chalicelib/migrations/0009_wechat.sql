@@ -68,7 +68,7 @@ CREATE TABLE wechat_receipts (
 CREATE TABLE wechat_subscription_templates (
     tenant_id       BIGINT NOT NULL,
     wech_temp_type  TINYINT NOT NULL,  -- the kind, as in bas_tenant_wechat_template
-    template_id     VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    wech_temp_id    VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     changed_by      BIGINT NOT NULL,  -- user_id
     changed_at      BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, wech_temp_type)

@@ -35,6 +35,7 @@ from chalicelib.wechat.models import (
     Templates,
     TenantId,
 )
+from chalicelib.wechat_account.templates import TemplateTable
 
 routes = Routes(__name__)
 CALLBACK_CONTENT_TYPE = "text/plain; charset=utf-8"
@@ -70,7 +71,7 @@ def list_template_ids(caller: Caller) -> list[Template]:
 
     Lists the kinds of messages that are sent.
     """
-    return template_settings.list_all(caller)
+    return template_settings.list_chosen(caller, TemplateTable.MESSAGES)
 
 
 @routes.post("/pati_service/wechat/template_id", callers=[Role.ADMIN])
@@ -79,7 +80,7 @@ def save_template_id(caller: Caller, body: SaveTemplateRequest) -> None:
 
     With an empty wech_temp_id this kind of message is not sent any more.
     """
-    template_settings.save(caller, body)
+    template_settings.save(caller, TemplateTable.MESSAGES, body)
 
 
 @routes.get("/pati_service/wechat/templates", callers=[Role.ADMIN], errors=[NOT_FOUND, CONFLICT])
@@ -184,7 +185,7 @@ def list_subscription_templates(caller: Caller) -> list[Template]:
 
     For `wx-open-subscribe` on the pages: each consent permits one message of this kind.
     """
-    return template_settings.list_subscriptions(caller)
+    return template_settings.list_chosen(caller, TemplateTable.SUBSCRIPTIONS)
 
 
 @routes.post("/pati_service/wechat/subscription_template", callers=[Role.ADMIN])
@@ -193,7 +194,7 @@ def save_subscription_template(caller: Caller, body: SaveTemplateRequest) -> Non
 
     Needs the callback URL: WeChat reports there what users consent to. With an empty wech_temp_id there is none.
     """
-    template_settings.save_subscription(caller, body)
+    template_settings.save(caller, TemplateTable.SUBSCRIPTIONS, body)
 
 
 @routes.get("/pati_service/wechat/callback_conf", callers=[Role.ADMIN])

@@ -4,30 +4,16 @@ from chalicelib import clock
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.identity.callers import Caller
 from chalicelib.wechat.models import AccountTemplate, SaveTemplateRequest, Template, Templates
-from chalicelib.wechat_account import account, credentials, subscriptions, templates
-from chalicelib.wechat_account.templates import TemplateKind
+from chalicelib.wechat_account import account, credentials, templates
+from chalicelib.wechat_account.templates import TemplateKind, TemplateTable
 
 
-def list_all(caller: Caller) -> list[Template]:
-    """Return the kinds of messages that are sent, and their templates."""
+def list_chosen(caller: Caller, table: TemplateTable) -> list[Template]:
+    """Return the templates that are chosen, by the kind of message."""
     return [
         Template(wech_temp_type=choice.kind, wech_temp_id=choice.template_id)
-        for choice in templates.list_all(mysql.autocommit, caller.tenant_id)
+        for choice in templates.list_all(mysql.autocommit, table, caller.tenant_id)
     ]
-
-
-def list_subscriptions(caller: Caller) -> list[Template]:
-    """Return the subscription templates, for which the pages ask users for their consent."""
-    return [
-        Template(wech_temp_type=choice.kind, wech_temp_id=choice.template_id)
-        for choice in subscriptions.list_all(mysql.autocommit, caller.tenant_id)
-    ]
-
-
-def save_subscription(caller: Caller, choice: SaveTemplateRequest) -> None:
-    """Choose the subscription template for a kind of message, or none."""
-    kind = TemplateKind(choice.wech_temp_type)
-    subscriptions.save(mysql.autocommit, caller.tenant_id, kind, choice.wech_temp_id, caller.user_id, clock.now())
 
 
 def list_at_wechat(caller: Caller) -> Templates:
@@ -55,7 +41,7 @@ def list_at_wechat(caller: Caller) -> Templates:
     )
 
 
-def save(caller: Caller, choice: SaveTemplateRequest) -> None:
+def save(caller: Caller, table: TemplateTable, choice: SaveTemplateRequest) -> None:
     """Choose the template for a kind of message, or none."""
     kind = TemplateKind(choice.wech_temp_type)
-    templates.save(mysql.autocommit, caller.tenant_id, kind, choice.wech_temp_id, caller.user_id, clock.now())
+    templates.save(mysql.autocommit, table, caller.tenant_id, kind, choice.wech_temp_id, caller.user_id, clock.now())

@@ -5,62 +5,6 @@ WeChat reports consents to us (wechat/callback_events.py); each is a credit of a
 
 from chalicelib import clock
 from chalicelib.adapters.mysql import Tx
-from chalicelib.wechat_account.templates import TemplateChoice, TemplateKind
-
-
-def list_all(tx: Tx, tenant_id: int) -> list[TemplateChoice]:
-    """Return the subscription templates that a hospital has chosen, by kind."""
-    rows = tx.fetch_all(
-        """
-        SELECT wech_temp_type, template_id FROM wechat_subscription_templates
-        WHERE tenant_id = %(tenant_id)s ORDER BY wech_temp_type
-        """,
-        tenant_id=tenant_id,
-    )
-    return [TemplateChoice(TemplateKind(row["wech_temp_type"]), row["template_id"]) for row in rows]
-
-
-def find_id(tx: Tx, tenant_id: int, kind: TemplateKind) -> str:
-    """Return the subscription template for a kind of message, "" if the hospital has none."""
-    template_id: str | None = tx.fetch_value(
-        """
-        SELECT template_id FROM wechat_subscription_templates
-        WHERE tenant_id = %(tenant_id)s AND wech_temp_type = %(kind)s
-        """,
-        tenant_id=tenant_id,
-        kind=kind,
-    )
-    return template_id or ""
-
-
-def save(tx: Tx, tenant_id: int, kind: TemplateKind, template_id: str, changed_by: int, now: int) -> None:
-    """Choose the subscription template for a kind of message; "" for none.
-
-    Args:
-        changed_by: user_id of the admin.
-    """
-    if not template_id:
-        tx.execute(
-            """
-            DELETE FROM wechat_subscription_templates
-            WHERE tenant_id = %(tenant_id)s AND wech_temp_type = %(kind)s
-            """,
-            tenant_id=tenant_id,
-            kind=kind,
-        )
-        return
-    tx.execute(
-        """
-        INSERT INTO wechat_subscription_templates (tenant_id, wech_temp_type, template_id, changed_by, changed_at)
-        VALUES (%(tenant_id)s, %(kind)s, %(template_id)s, %(changed_by)s, %(now)s)
-        ON DUPLICATE KEY UPDATE template_id = %(template_id)s, changed_by = %(changed_by)s, changed_at = %(now)s
-        """,
-        tenant_id=tenant_id,
-        kind=kind,
-        template_id=template_id,
-        changed_by=changed_by,
-        now=now,
-    )
 
 
 def add_credit(tx: Tx, tenant_id: int, openid: str, template_id: str) -> None:
@@ -68,8 +12,8 @@ def add_credit(tx: Tx, tenant_id: int, openid: str, template_id: str) -> None:
     tx.execute(
         """
         INSERT INTO wechat_subscription_credits (tenant_id, openid, template_id, credits, changed_at)
-        SELECT %(tenant_id)s, %(openid)s, t.template_id, 1, %(now)s FROM wechat_subscription_templates t
-        WHERE t.tenant_id = %(tenant_id)s AND t.template_id = %(template_id)s LIMIT 1
+        SELECT %(tenant_id)s, %(openid)s, t.wech_temp_id, 1, %(now)s FROM wechat_subscription_templates t
+        WHERE t.tenant_id = %(tenant_id)s AND t.wech_temp_id = %(template_id)s LIMIT 1
         ON DUPLICATE KEY UPDATE credits = credits + 1, changed_at = %(now)s
         """,
         tenant_id=tenant_id,

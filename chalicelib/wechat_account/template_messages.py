@@ -10,7 +10,7 @@ from chalicelib.adapters.wechat_api import WechatApiError
 from chalicelib.people import tenants
 from chalicelib.wechat_account import account, credentials, openids, subscriptions, template_fields, templates
 from chalicelib.wechat_account.account import OfficialAccount
-from chalicelib.wechat_account.templates import TemplateKind
+from chalicelib.wechat_account.templates import TemplateKind, TemplateTable
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def send(
         msg_id = _try_subscription(official_account, openid, kind, all_values, page, dedup_key)
         if msg_id is not None:
             return msg_id
-    template_id = templates.find_id(mysql.autocommit, tenant_id, kind)
+    template_id = templates.find_id(mysql.autocommit, TemplateTable.MESSAGES, tenant_id, kind)
     if not (template_id and openid) or openids.has_unfollowed(mysql.autocommit, tenant_id, openid):
         return None
     try:
@@ -86,7 +86,7 @@ def _try_subscription(
         WechatApiError, ApiError: if the call is to be retried.
     """
     tenant_id = official_account.tenant_id
-    template_id = subscriptions.find_id(mysql.autocommit, tenant_id, kind)
+    template_id = templates.find_id(mysql.autocommit, TemplateTable.SUBSCRIPTIONS, tenant_id, kind)
     credit = (tenant_id, openid, template_id)
     if not template_id or not subscriptions.has_credit(mysql.autocommit, *credit):
         return None

@@ -1,7 +1,7 @@
-"""Which message template (模板消息) a hospital uses for each kind of message."""
+"""Which templates a hospital uses for each kind of message at WeChat."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from chalicelib.adapters.mysql import Tx
 
@@ -18,6 +18,13 @@ class TemplateKind(IntEnum):
     WORK_ORDER = 6  # of an optician; stored, never sent
 
 
+class TemplateTable(StrEnum):
+    """The table of the templates by which messages of one sort are sent."""
+
+    MESSAGES = "bas_tenant_wechat_template"  # 模板消息
+    SUBSCRIPTIONS = "wechat_subscription_templates"  # 订阅通知, each with a user's consent (subscriptions.py)
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateChoice:
     """The template of a kind of message. Kinds without one are not sent."""
@@ -26,11 +33,11 @@ class TemplateChoice:
     template_id: str
 
 
-def list_all(tx: Tx, tenant_id: int) -> list[TemplateChoice]:
+def list_all(tx: Tx, table: TemplateTable, tenant_id: int) -> list[TemplateChoice]:
     """Return the templates that a hospital has chosen, by kind."""
     rows = tx.fetch_all(
-        """
-        SELECT wech_temp_type, wech_temp_id FROM bas_tenant_wechat_template
+        f"""
+        SELECT wech_temp_type, wech_temp_id FROM {table}
         WHERE tenant_id = %(tenant_id)s ORDER BY wech_temp_type
         """,
         tenant_id=tenant_id,
@@ -38,11 +45,11 @@ def list_all(tx: Tx, tenant_id: int) -> list[TemplateChoice]:
     return [TemplateChoice(TemplateKind(row["wech_temp_type"]), row["wech_temp_id"]) for row in rows]
 
 
-def find_id(tx: Tx, tenant_id: int, kind: TemplateKind) -> str:
+def find_id(tx: Tx, table: TemplateTable, tenant_id: int, kind: TemplateKind) -> str:
     """Return the id of the template for a kind of message, "" if the hospital does not send this kind."""
     template_id: str | None = tx.fetch_value(
-        """
-        SELECT wech_temp_id FROM bas_tenant_wechat_template
+        f"""
+        SELECT wech_temp_id FROM {table}
         WHERE tenant_id = %(tenant_id)s AND wech_temp_type = %(kind)s
         """,
         tenant_id=tenant_id,
@@ -51,7 +58,9 @@ def find_id(tx: Tx, tenant_id: int, kind: TemplateKind) -> str:
     return template_id or ""
 
 
-def save(tx: Tx, tenant_id: int, kind: TemplateKind, template_id: str, changed_by: int, now: int) -> None:
+def save(
+    tx: Tx, table: TemplateTable, tenant_id: int, kind: TemplateKind, template_id: str, changed_by: int, now: int
+) -> None:
     """Choose the template for a kind of message; with template_id "" the kind is not sent any more.
 
     Args:
@@ -59,8 +68,8 @@ def save(tx: Tx, tenant_id: int, kind: TemplateKind, template_id: str, changed_b
     """
     if not template_id:
         tx.execute(
-            """
-            DELETE FROM bas_tenant_wechat_template
+            f"""
+            DELETE FROM {table}
             WHERE tenant_id = %(tenant_id)s AND wech_temp_type = %(kind)s
             """,
             tenant_id=tenant_id,
@@ -68,8 +77,8 @@ def save(tx: Tx, tenant_id: int, kind: TemplateKind, template_id: str, changed_b
         )
         return
     tx.execute(
-        """
-        INSERT INTO bas_tenant_wechat_template (tenant_id, wech_temp_type, wech_temp_id, changed_by, changed_at)
+        f"""
+        INSERT INTO {table} (tenant_id, wech_temp_type, wech_temp_id, changed_by, changed_at)
         VALUES (%(tenant_id)s, %(kind)s, %(template_id)s, %(changed_by)s, %(now)s)
         ON DUPLICATE KEY UPDATE wech_temp_id = %(template_id)s, changed_by = %(changed_by)s, changed_at = %(now)s
         """,

@@ -6,7 +6,7 @@ from chalicelib.adapters.mysql import Tx
 from chalicelib.crypto import field_encryption
 from chalicelib.wechat import store
 from chalicelib.wechat_account import account, templates
-from chalicelib.wechat_account.templates import TemplateKind
+from chalicelib.wechat_account.templates import TemplateKind, TemplateTable
 from devstack.fakes import wechat_endpoints
 from devstack.fakes.wechat_endpoints import DEMO_ACCOUNTS
 
@@ -34,5 +34,5 @@ def _seed(tx: Tx, external_id: str, tenant_id: int, by: int) -> None:
     sealed = field_encryption.encrypt(tenant_id, account.TABLE, tenant_id, secret)
     account.save(tx, tenant_id, app_id, sealed, SITE_URLS[external_id], by, now)
     for kind, template_id in TEMPLATE_IDS.items():
-        templates.save(tx, tenant_id, kind, template_id, by, now)
+        templates.save(tx, TemplateTable.MESSAGES, tenant_id, kind, template_id, by, now)
     store.save_service_info(tx, tenant_id, SERVICE_NOTICE, HOTLINE, by, now)

@@ -7,8 +7,8 @@ import pytest
 from chalicelib import errors
 from chalicelib.adapters import mysql, wechat_api
 from chalicelib.errors import ApiError
-from chalicelib.wechat_account import subscriptions
-from chalicelib.wechat_account.templates import TemplateKind
+from chalicelib.wechat_account import subscriptions, templates
+from chalicelib.wechat_account.templates import TemplateKind, TemplateTable
 from devstack.demo import wechat_account
 from devstack.fakes import wechat_callbacks
 from devstack.fakes.wechat import WeChat
@@ -164,7 +164,7 @@ def test_content_is_cached(
 
 def test_message_uses_one_credit(hospital: Hospital) -> None:
     tx, tenant_id = mysql.autocommit, hospital.tenant_id
-    subscriptions.save(tx, tenant_id, TemplateKind.CANCELLED, TEMPLATE_ID, 1, 1)
+    templates.save(tx, TemplateTable.SUBSCRIPTIONS, tenant_id, TemplateKind.CANCELLED, TEMPLATE_ID, 1, 1)
     for _ in range(2):
         subscriptions.add_credit(tx, tenant_id, "o1", TEMPLATE_ID)
 

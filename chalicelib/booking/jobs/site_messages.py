@@ -19,7 +19,8 @@ from chalicelib.notifications import delivery_states, event_push, site_messages
 from chalicelib.notifications.event_types import EventType
 from chalicelib.outbox import outbox
 from chalicelib.outbox.jobs import Job, Queue
-from chalicelib.wechat_account import subscriptions, templates
+from chalicelib.wechat_account import templates
+from chalicelib.wechat_account.templates import TemplateTable
 
 MESSAGE_TEXTS = {
     EventType.BOOKING_MADE: "预约成功：{what}。{where}请按时就诊。",
@@ -77,8 +78,8 @@ def _insert_message(tenant_id: int, payload: dict[str, Any], event_type: EventTy
         if event_type in notifications.MUST_ARRIVE:
             _insert_delivery(tx, tenant_id, payload, event_type, text)
         kind = notifications.WECHAT_TEMPLATES.get(event_type)
-        has_template = kind is not None and bool(
-            templates.find_id(tx, tenant_id, kind) or subscriptions.find_id(tx, tenant_id, kind)
+        has_template = kind is not None and any(
+            templates.find_id(tx, table, tenant_id, kind) for table in TemplateTable
         )
         if user_id is None or not (has_template or event_type in notifications.MUST_ARRIVE):
             return False
