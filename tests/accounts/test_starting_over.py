@@ -21,31 +21,16 @@ from tests.support.account_client import (
     list_account_changes,
     read_myinfo,
     reset_by_code,
-    sign_in_limited,
     start_over,
 )
-from tests.support.accounts_client import MEMBERS, MYINFO, add_member, sign_in
+from tests.support.accounts_client import MEMBERS, MYINFO, sign_in
 from tests.support.client import get
 from tests.support.factories import Hospital, Person
-from tests.support.id_numbers import build_unused_id_number
+from tests.support.recycled_phone import intruder, number
 from tests.support.threads import run_in_threads
 
+__all__ = ["intruder", "number"]
 pytestmark = pytest.mark.usefixtures("fast_hashes")
-
-
-@pytest.fixture
-def number(lin: Person) -> str:
-    """The document number of a member of Lin's account."""
-    number = build_unused_id_number()
-    assert add_member(lin, number).status == 200
-    return number
-
-
-@pytest.fixture
-def intruder(hospital: Hospital, lin: Person, number: str, read_sms: ReadSms) -> Person:
-    """Who has Lin's number now, signed in after a reset by code."""
-    assert number
-    return sign_in_limited(hospital, lin, read_sms)
 
 
 @pytest.mark.store

@@ -11,19 +11,11 @@ from chalicelib.booking.jobs import scheduled
 from chalicelib.booking.reservations import deadlines
 from chalicelib.booking.waitlist import offering
 from chalicelib.notifications import delivery_states
-from chalicelib.outbox import outbox
 from tests.support.booking_client import BookingDepartment, freeze_clock, get_iso_date, list_rows, mark_paid
 from tests.support.client import ApiResponse
 from tests.support.factories import Person
 
-pytestmark = pytest.mark.store
-
-
-@pytest.fixture(autouse=True)
-def morning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is nine in the morning; jobs run only when the test runs them."""
-    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
-    freeze_clock(monkeypatch, "09:00")
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("nine_o_clock")]
 
 
 def create_offer(department: BookingDepartment, lin: Person, wang: Person) -> tuple[str, str]:

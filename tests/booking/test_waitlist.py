@@ -9,7 +9,6 @@ from chalicelib.adapters import mysql
 from chalicelib.booking.jobs import scheduled, site_messages
 from chalicelib.booking.waitlist import offering
 from chalicelib.notifications.event_types import EventType
-from chalicelib.outbox import outbox
 from tests.support import factories
 from tests.support.booking_client import (
     AFTERNOON,
@@ -28,12 +27,7 @@ from tests.support.factories import Person
 from tests.support.inbox_client import list_texts
 from tests.support.wechat_notifications import list_jobs
 
-
-@pytest.fixture(autouse=True)
-def morning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is nine in the morning; jobs run only when the test runs them."""
-    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
-    freeze_clock(monkeypatch, "09:00")
+pytestmark = pytest.mark.usefixtures("nine_o_clock")
 
 
 @pytest.fixture

@@ -8,17 +8,11 @@ from chalicelib.adapters import mysql
 from chalicelib.booking.calendar import calendar_store
 from chalicelib.booking.reservations import waitlist_store
 from chalicelib.booking.waitlist import endings, offering
-from chalicelib.outbox import outbox
-from tests.support.booking_client import BookingDepartment, create_patient, freeze_clock, get_iso_date, list_rows
+from tests.support.booking_client import BookingDepartment, create_patient, get_iso_date, list_rows
 from tests.support.factories import Person
 from tests.support.inbox_client import list_texts
 
-
-@pytest.fixture(autouse=True)
-def morning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is nine in the morning; jobs run only when the test runs them."""
-    monkeypatch.setattr(outbox, "wake_worker", lambda *_: None)
-    freeze_clock(monkeypatch, "09:00")
+pytestmark = pytest.mark.usefixtures("nine_o_clock")
 
 
 @pytest.fixture
