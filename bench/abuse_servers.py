@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     """Serve until this process ends."""
     silence_app_logs()
     if "--reject" in arguments:
-        http_front.app = RejectingApp()  # type: ignore[attr-defined,assignment]
+        http_front.app = RejectingApp()  # type: ignore[attr-defined,assignment]  # it has what the front uses of Chalice
     first, *others = [int(one) for one in arguments if one.isdigit()]
     parent_lives, _held_open = os.pipe()
     for port in others:

@@ -25,6 +25,7 @@ from bench.process_pool import Measurement, ProcessPool, Slice
 from bench.tables import TableSnapshot, build_row_counter
 from chalicelib import migrations
 from chalicelib.adapters import mysql
+from chalicelib.adapters.mysql import Tx
 from chalicelib.booking.reservations import waitlist_store
 from chalicelib.booking.reservations.waitlist_store import WaitState
 from chalicelib.booking.waitlist import offering
@@ -238,8 +239,7 @@ class Worker:
         tenant_id = self.empty.tenant_id
         calls: list[Callable[[], bool]] = []
         for schedule_id, buyer in zip(self.handover_schedule_ids, self.buyers, strict=False):
-            waiting = (tenant_id, buyer.user_id, buyer.member_id or 0, [int(schedule_id)])
-            mysql.run_transaction(lambda tx, waiting=waiting: waitlist_store.insert(tx, *waiting))  # type: ignore[misc]
+            mysql.run_transaction(partial(_insert_entry, buyer=buyer, schedule_id=int(schedule_id)))
             calls.append(partial(_hand_over, tenant_id, int(schedule_id)))
         return calls
 
@@ -275,6 +275,10 @@ class Worker:
 
 def _send(event: dict[str, Any], *expected: int) -> bool:
     return app(event, CONTEXT)["statusCode"] in expected
+
+
+def _insert_entry(tx: Tx, buyer: Person, schedule_id: int) -> None:
+    waitlist_store.insert(tx, buyer.tenant_id, buyer.user_id, buyer.member_id or 0, [schedule_id])
 
 
 def _hand_over(tenant_id: int, schedule_id: int) -> bool:

@@ -92,7 +92,7 @@ def _build_log_alarms(names: list[str]) -> Json:
     text = "Tencent does not verify captchas, and codes are sent without: filter event = 'captcha not verified'"
     pattern = '{ $.event = "captcha not verified" }'
     alarms |= _build_log_alarm("CaptchaFailing", [get_resource_name(CAPTCHA_FUNCTION)], pattern, text, threshold=5)
-    text = "Tencent rejects captchas, and nobody gets a code with one: filter event = 'captcha rejected'"
+    text = "Tencent rejects captchas, and no request gets a code with one: filter event = 'captcha rejected'"
     pattern = '{ $.event = "captcha rejected" }'
     alarms |= _build_log_alarm("CaptchaRejected", [get_resource_name(CAPTCHA_FUNCTION)], pattern, text, threshold=5)
     text = "A hospital has used up its WeChat messages or SMS of a day: filter event = 'notification quota used up'"

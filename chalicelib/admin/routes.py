@@ -1,4 +1,4 @@
-"""Endpoints with which service staff and admins find what happened, so that nobody needs SQL."""
+"""Endpoints with which service staff and admins find what happened, without SQL."""
 
 from chalicelib.admin import booking_list, exports, failed_jobs, payment_lists, ratings, refund_requests, sign_in_locks
 from chalicelib.admin.booking_models import BookingListQuery, ListedBooking
@@ -46,7 +46,7 @@ def list_payments(caller: Caller, query: PaymentListQuery) -> ListPage[ListedPay
     """支付列表
 
     Orders at WeChat Pay, the newest first. `number` finds one by the number on a receipt; `unresolved` selects those
-    whose state WeChat Pay has not told after many queries.
+    whose state many queries of WeChat Pay have not determined.
     """
     return payment_lists.list_payments(caller.tenant_id, query)
 

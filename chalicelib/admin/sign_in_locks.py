@@ -22,7 +22,7 @@ class UnlockSignInRequest(WireModel):
 
 
 def unlock(caller: Caller, request: UnlockSignInRequest) -> None:
-    """Let somebody try their password again at once, from all networks. Guesses are counted anew.
+    """Let a person try their password again at once, from all networks. Guesses are counted from zero.
 
     Raises:
         ApiError: 404 if the tenant has no such person, or they have no phone.

@@ -61,7 +61,7 @@ def call_next(caller: Caller, body: CallNextRequest) -> Queue:
     """叫号：下一位
 
     The current patient was seen, and the first one who waits is current. `current` names whom the page shows as
-    current: if it is another one by now, because of a double click or another device, nobody is called.
+    current: if it is another one by now, because of a double click or another device, no patient is called.
     """
     return calling.call_next(caller, body)
 
@@ -88,7 +88,7 @@ def skip(caller: Caller, body: CurrentPatientRequest) -> Queue:
 def done(caller: Caller, body: CurrentPatientRequest) -> Queue:
     """就诊结束
 
-    Nobody is called. Also for a patient who was sent for tests and need not return.
+    No other patient is called. Also for a patient who was sent for tests and need not return.
     """
     return calling.finish(caller, body)
 

@@ -198,8 +198,8 @@ def _is_known(tx: Tx, guess: _Guess) -> bool:
 def _use_known_quota(tx: Tx, guess: _Guess) -> int:
     """Use up a try of a phone from a network in which its owner is known; return the microseconds to wait, or 0.
 
-    The network has as many for all such phones together. They lock nobody out, but their end raises an alarm: somebody
-    guesses one password for many accounts.
+    The network has as many for all such phones together. Their end locks no account, but raises an alarm: one password
+    may have been guessed for many accounts.
     """
     phone, network, quota = guess.of_phone_and_network, guess.of_network, _build_known_quota()
     waits = quotas.find_waits(tx, guess.tenant_id, [phone, network], quota)

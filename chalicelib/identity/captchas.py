@@ -1,7 +1,7 @@
 """Captchas, which a network needs for more than a few codes by SMS in a day, if the installation has them.
 
-A solved one also passes a network's used-up quota: others in it then keep nobody from a code. If Tencent cannot verify
-them, codes are sent without: the other limits (code_limits.py) remain.
+A solved one also passes a network's used-up quota: others in it then do not keep its user from a code. If Tencent can
+not verify them, codes are sent without: the other limits (code_limits.py) remain.
 """
 
 import logging

@@ -147,7 +147,7 @@ def needs_captcha(tx: Tx, key: CodeKey, requester: Requester) -> bool:
 def count_rejection(requester: Requester, error: ApiError) -> None:
     """Count a rejected request against its network.
 
-    If there were too many, only further rejections are affected: they are told to wait longer, and write nothing.
+    If there were too many, only further rejections are affected: their Retry-After is longer, and they write nothing.
     """
     subject, quota = _name_rejections(requester), _get_network_quota()
 

@@ -141,8 +141,8 @@ def require(owner: Owner, limit: RateLimit) -> None:
 def count_rejection(address: str) -> int | None:
     """Count a request that has no valid token or key against its network.
 
-    It is called for such requests only: nobody with a valid token, and nobody who signs in, is limited by what others
-    of the same address do. The request stays one that is not signed in: its client must sign in again.
+    It is called for such requests only: those with a valid token, and signing in, are not limited by what others of the
+    same address do. The request stays one that is not signed in: its client must sign in again.
 
     Args:
         address: the client's, "" if it is not known.

@@ -279,7 +279,7 @@ CREATE TABLE booking_rules (
     waitlist_limit   SMALLINT NOT NULL,  -- how often a person can wait at one time, 0 for no waitlist
     offer_minutes    SMALLINT NOT NULL,  -- to confirm what the waitlist gives
     offer_stop_minutes SMALLINT NOT NULL,  -- nothing is given to the waitlist later than so long before the slot
-    quiet_from       TINYINT NOT NULL,  -- hour from which, and until which, nobody is notified
+    quiet_from       TINYINT NOT NULL,  -- hour at which quiet hours begin, and at which they end
     quiet_to         TINYINT NOT NULL,
     reschedule_limit SMALLINT NOT NULL,  -- how often a patient can reschedule a booking, 0 for not at all
     checkin_minutes  SMALLINT NOT NULL,  -- so many minutes before the slot, patients can check in by the code of the department

@@ -162,7 +162,7 @@ def _restore_orphans(
 
 
 def _set_replaced(tx: Tx, merge: Merge, member_id: int, new: ReplacedMember | None) -> None:
-    """Record anew how a merge has replaced a member; None: it has not."""
+    """Replace the record of how a merge has replaced a member; None removes it."""
     moved = _get_merge(tx, merge.tenant_id, merge.merge_id).moved
     others = [one for one in moved.replaced if one.member_id != member_id]
     moved = replace(moved, replaced=[*others, new] if new else others)

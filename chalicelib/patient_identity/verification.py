@@ -158,7 +158,7 @@ def _verify(
 ) -> None:
     """Let a locked file own an identity, and mark it as verified.
 
-    Its phone proves nothing then: the document does not show that the person has the phone that somebody has entered.
+    Its phone proves nothing then: the document does not show that the person has the phone that was entered.
     """
     tenant_id, pati_id = caller.tenant_id, file.pati_id
     if file.status == PatientStatus.TEMPORARY and file.name.startswith(temporary_patients.NAME):

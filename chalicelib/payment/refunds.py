@@ -98,7 +98,7 @@ def apply_result(tx: Tx, refund: Refund, result: RefundResult, source: LedgerSou
 
 
 def _find_acceptance(current: LockedRefund, state: RefundState, result: RefundResult) -> int | None:
-    """Return when WeChat Pay accepted a refund: the bill of that day lists it. One that it closed is requested anew."""
+    """Return when WeChat Pay accepted a refund: the bill of that day lists it. A closed one is requested again."""
     if state == RefundState.PENDING:
         return None
     return current.accepted_at or result.accepted_at or clock.now()

@@ -52,7 +52,7 @@ def sign_payment(caller: Caller, body: PaySignRequest) -> PaySign:
     errors=[NOT_FOUND, INVALID_SIGNATURE],
     raw_content_type=XML_CONTENT_TYPE,
 )
-def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # authenticated by the signature
+def receive_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # authenticated by the signature
     """微信支付结果通知
 
     Only for WeChat Pay, which signs its notifications. The response to v3 has an empty body, that to v2 is XML.
@@ -66,7 +66,7 @@ def told_of_payment(caller: OptionalTenantCaller, tenantId: TenantId, raw_reques
     errors=[NOT_FOUND, INVALID_SIGNATURE],
     raw_content_type=XML_CONTENT_TYPE,
 )
-def told_of_refund(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # as above
+def receive_refund(caller: OptionalTenantCaller, tenantId: TenantId, raw_request: RawRequest) -> RawContent:  # noqa: ARG001  # as above
     """微信退款结果通知"""
     return _acknowledge(webhooks.handle_refund(tenantId, raw_request.headers, raw_request.body))
 

@@ -40,7 +40,7 @@ class StoredDocument:
         return Identity(self.identity_blind, self.country)
 
     def is_document(self, document: Document) -> bool:
-        """Return whether this is a document that somebody names, perhaps without its country."""
+        """Return whether this is the named document, whose country may not be given."""
         return self.number_blind == document.number_blind and document.country in ("", self.country)
 
 

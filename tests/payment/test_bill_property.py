@@ -98,7 +98,7 @@ class Simulation:
             self.desk.checkout.run_refund_jobs()
 
     def stop(self) -> None:
-        """Stop a schedule of which somebody has paid a slot."""
+        """Stop a schedule with a paid slot."""
         if book := self.pick():
             department = self.desk.checkout.department
             assert department.stop_schedule(book[1]).status == 200

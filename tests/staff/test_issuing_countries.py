@@ -1,4 +1,4 @@
-"""Passports of two countries with one number: two persons if both countries are known, else one until somebody asks."""
+"""Passports of two countries with one number: two persons if both countries are known."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial

@@ -43,7 +43,7 @@ class CallFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientToCall:
-    """A notification that has reached nobody, with its booking."""
+    """A notification that has reached no recipient, with its booking."""
 
     notification_id: int
     event_type: EventType

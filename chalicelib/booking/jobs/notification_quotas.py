@@ -1,7 +1,7 @@
 """How many messages a person and a hospital get in a day, by channel; the quotas come back continuously.
 
 Messages that must arrive have quotas of their own: what patients cause by booking and cancelling, however often, takes
-nothing from them. A person is an account, whose notifications nobody else can cause but the hospital.
+nothing from them. A person is an account, whose notifications only the account itself and the hospital can cause.
 """
 
 import logging

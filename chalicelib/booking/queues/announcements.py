@@ -1,4 +1,4 @@
-"""Notify patients when few are before them, by a call or because somebody before them has left the queue.
+"""Notify patients when few are before them, by a call or because a patient before them has left the queue.
 
 A notification that is late, and does not hold any more, would mislead the patient: it is dropped.
 """
@@ -35,7 +35,7 @@ def announce(tx: Tx, tenant_id: int, waiting: Sequence[QueueEntry]) -> None:
 def announce_moved_up(tenant_id: int, payload: dict[str, Any]) -> None:
     """Announce those who have moved up because a registered visit was cancelled. Handler of ANNOUNCE_QUEUE.
 
-    Before the first call of the day nobody is announced.
+    Before the first call of the day no patient is notified.
 
     Args:
         payload: book_id of the cancelled visit.

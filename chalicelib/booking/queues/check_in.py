@@ -1,6 +1,7 @@
 """Check in (签到) by the code in the waiting area. At the front desk, registering a booking checks in."""
 
 from contextlib import suppress
+from functools import partial
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -37,7 +38,7 @@ def check_in(caller: Caller, request: CheckInRequest) -> QueuePlace:
     for _ in range(MAX_FILE_CHANGES):
         with suppress(PatientFileChangedError):
             own = _get_own(caller, request.book_id)
-            mysql.run_transaction(lambda tx: _check_in(tx, caller, own))  # noqa: B023  # at once
+            mysql.run_transaction(partial(_check_in, caller=caller, own=own))
             outbox.wake_worker()
             return places.get(caller, BookId(book_id=request.book_id))
     raise ApiError(errors.UNAVAILABLE, retry_after=1)

@@ -5,6 +5,7 @@ that bookings do not begin too close to each other. A patient without an account
 """
 
 from contextlib import suppress
+from functools import partial
 
 from chalicelib import clock, errors
 from chalicelib.adapters import mysql
@@ -92,7 +93,9 @@ def _book(caller: Caller, request: AddBookingRequest, origin: BookingOrigin, ser
             raise ApiError(errors.NOT_FOUND, "患者档案不存在，或已并入其他档案")
         with suppress(PatientFileChangedError):
             book_id = reserve.submit(_build_slot_request(caller, request, file, origin, serial_no))
-            mysql.run_transaction(lambda tx: _update_earlier(tx, caller, book_id, request.receipt_no))  # noqa: B023  # at once
+            mysql.run_transaction(
+                partial(_update_earlier, caller=caller, book_id=book_id, receipt_no=request.receipt_no)
+            )
             return _build_result(caller, book_id)
     raise ApiError(errors.UNAVAILABLE, retry_after=1)
 

@@ -24,7 +24,7 @@ class Rules:
     waitlist_limit: int = 3  # how often a person can wait at one time; 0: there is no waitlist
     offer_minutes: int = 30  # to confirm what the waitlist gives
     offer_stop_minutes: int = 120  # nothing is given to the waitlist later than so long before the slot
-    quiet_from: int = 22  # hour from which, and until which, nobody is notified; equal: there are none
+    quiet_from: int = 22  # hour at which quiet hours begin, and at which they end; equal: there are none
     quiet_to: int = 7
     reschedule_limit: int = 3  # how often a patient can reschedule a booking; 0: not at all
     checkin_minutes: int = 60  # so many minutes before the slot, patients can check in by the code of the department

@@ -29,7 +29,7 @@ def require_bookable_day(rules: Rules, day: date, field: str) -> None:
 
 
 def find_quiet_end(rules: Rules, at: int | None = None) -> int | None:
-    """Return when the hours end in which nobody is notified, None if it is not such an hour.
+    """Return when the quiet hours end in which this instant is, None outside them.
 
     Args:
         at: the moment in question, None for now.
